@@ -1,0 +1,28 @@
+"""All input and output of the cases: one file, one stage, one class that gets its ports injected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from activities.evidence import EvidenceActivities
+from activities.intake import IntakeActivities
+from activities.notification import NotificationActivities
+from activities.review import ReviewActivities
+from activities.verification import VerificationActivities
+from precinto import stubs
+from precinto.ports import Ports
+
+Activity = Callable[..., Any]
+
+
+def build(ports: Ports) -> dict[str, list[Activity]]:
+    """The activities of each queue; those of a vantage's queue are under ``probe``."""
+    intake, review = IntakeActivities(ports), ReviewActivities(ports)
+    notification, verification = NotificationActivities(ports), VerificationActivities(ports)
+    return {
+        stubs.CASES: [intake.accept, review.escalate, review.refuse, review.conclude],
+        stubs.CAPTURE: [EvidenceActivities(ports).capture],
+        stubs.NOTIFY: [notification.notify, notification.remind, verification.end],
+        "probe": [verification.sweep],
+    }

@@ -1,0 +1,100 @@
+"""Notification: one batch for all ISPs, idempotent for each. A dead ISP never delays another."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from temporalio import activity
+
+from precinto import stubs
+from precinto.contracts import Notified, OrderTask, ReminderTask
+from precinto.domain.errors import NotFound, Refused, Throttled, Unavailable
+from precinto.domain.notification import Action
+from precinto.domain.verification import Standing
+from precinto.ports import OpenNotice, Ports
+
+AT_ONCE = 20
+"""Notices in flight at the same time from one batch."""
+
+GIVE_UP_AFTER = timedelta(days=3)
+"""An ISP that cannot be reached this long is put before a human."""
+
+log = structlog.get_logger(__name__)
+
+
+class Courier:
+    """Delivers the open notices of an order, each through its ISP's channel."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    async def deliver(self, order: str, action: Action) -> None:
+        """Deliver what is still to be delivered.
+
+        Raises:
+            Unavailable: Some ISPs did not answer; the others have been told and will not be told again.
+        """
+        notices = await self._ports.notification.undelivered(order, action)
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def one(notice: OpenNotice) -> Unavailable | None:
+            async with limit:
+                activity.heartbeat()
+                return await self._one(notice)
+
+        away = [away for away in await asyncio.gather(*map(one, notices)) if away is not None]
+        if away:
+            waits = [error.retry_after for error in away if isinstance(error, Throttled)]
+            reason = f"{len(away)} of {len(notices)} notices are undelivered; the first: {away[0]}"
+            raise Throttled(reason, min(waits)) if len(waits) == len(away) else Unavailable(reason)
+
+    async def _one(self, open_notice: OpenNotice) -> Unavailable | None:
+        notice, repository = open_notice.notice, self._ports.notification
+        try:
+            delivery = await self._ports.registry.channel(notice.isp).deliver(notice)
+        except Unavailable as away:
+            final = datetime.now(UTC) - open_notice.queued_at > GIVE_UP_AFTER
+            await repository.failed(notice.id, str(away), final=final)
+            log.warning("notice_undelivered", isp=notice.isp, notice=notice.id, final=final, reason=str(away))
+            return None if final else away
+        except (Refused, NotFound) as refused:
+            # Sending it again cannot help: the ISP will not take it, or the registry no longer knows the ISP.
+            await repository.failed(notice.id, f"{type(refused).__name__}: {refused}", final=True)
+            log.error("notice_refused", isp=notice.isp, notice=notice.id, reason=str(refused))
+            return None
+        await repository.delivered(notice.id, delivery, datetime.now(UTC))
+        return None
+
+
+class NotificationActivities:
+    """Activities of the notification stage."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._courier = Courier(ports)
+
+    @activity.defn(name=stubs.NOTIFY_ALL.name)
+    async def notify(self, task: OrderTask) -> Notified:
+        """Pass the gate, issue the order, and tell every ISP. Run again, only the untold ones are told.
+
+        Raises:
+            NotVerified: The decisions do not carry the order.
+            Unavailable: Some ISPs could not be told yet.
+        """
+        isps = [isp.id for isp in self._ports.registry.isps]
+        order = await self._ports.notification.issue(task, self._ports.registry.officers, isps)
+        await self._courier.deliver(order, Action.BLOCK)
+        return await self._result(order)
+
+    @activity.defn(name=stubs.REMIND.name)
+    async def remind(self, task: ReminderTask) -> Notified:
+        """Remind the ISPs at which a measure was found open, at most once a term."""
+        await self._ports.notification.remind(task.order, Standing.LAPSED, datetime.now(UTC))
+        await self._courier.deliver(task.order, Action.BLOCK)
+        return await self._result(task.order)
+
+    async def _result(self, order: str) -> Notified:
+        isps, delivered, undelivered = await self._ports.notification.notified(order)
+        return Notified(order=order, isps=isps, delivered=delivered, undelivered=undelivered)

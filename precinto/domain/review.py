@@ -1,0 +1,148 @@
+"""Review: who may decide what. The same rules are asked at the desk, in the workflow and at the gate.
+
+* A named human decides, on exactly the bundle that was sealed.
+* Whoever referred or opened a case may not approve it.
+* A case on hold needs two different reviewers.
+* Silence escalates; it never approves.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from enum import StrEnum
+
+from precinto.domain.errors import Refused
+from precinto.domain.model import Digest, Value
+
+_NAMESPACE = uuid.UUID("0e1b7c57-6d0c-5a46-8f5e-5a2c9bb4a7d2")
+
+
+class Outcome(StrEnum):
+    """What a reviewer can say."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    RETURN = "return"
+    REVOKE = "revoke"
+    """Ends an order in force before its time; one reviewer suffices, for lifting a block harms nobody's defence."""
+
+
+class Role(StrEnum):
+    """What an officer is appointed to do."""
+
+    OPERATOR = "operator"
+    REVIEWER = "reviewer"
+    LEGAL_HEAD = "legal_head"
+
+
+class Officer(Value):
+    """A person of the authority, by pseudonym: names stay in the authority's own directory."""
+
+    id: str
+    roles: tuple[Role, ...]
+
+
+class Decision(Value):
+    """What of a decision enters history: who, what, on which evidence; never its free text.
+
+    Attributes:
+        id: Id of the decision; also the id of the Temporal update that carries it.
+        officer: Pseudonymous id of the officer.
+        outcome: What was decided.
+        bundle: Digest of the bundle that was read.
+        basis: Legal basis as a short code.
+        reasons: Digest of the reasons, whose text the database holds.
+    """
+
+    v: int = 1
+    id: str
+    officer: str
+    outcome: Outcome
+    bundle: Digest
+    basis: str
+    reasons: Digest
+
+
+def decision_id(case: str, bundle: str, officer: str, outcome: Outcome) -> str:
+    """The id of a decision: an officer who says the same of the same bundle again has decided once."""
+    return str(uuid.uuid5(_NAMESPACE, f"{case}|{bundle}|{officer}|{outcome.value}"))
+
+
+class Docket(Value):
+    """What the rules need to know of a case under review.
+
+    Attributes:
+        bundle: Digest of the bundle under review; None while there is nothing to decide on.
+        barred: Officers who referred or opened the case.
+        hold: True where two different reviewers must approve.
+        approvals: Officers who have approved this bundle so far.
+    """
+
+    bundle: Digest | None
+    barred: tuple[str, ...]
+    hold: bool
+    approvals: tuple[str, ...] = ()
+
+    @property
+    def approvals_needed(self) -> int:
+        """How many different officers must approve."""
+        return 2 if self.hold else 1
+
+
+def admit(decision: Decision, docket: Docket) -> None:
+    """Let a decision in, or say why not.
+
+    Raises:
+        Refused: ``not_under_review``, ``other_bundle``, ``referrer_may_not_decide``, ``same_officer_twice``.
+    """
+    if docket.bundle is None:
+        raise Refused("not_under_review", "the case is not under review")
+    if decision.bundle != docket.bundle:
+        raise Refused(
+            "other_bundle",
+            f"the decision is on bundle {decision.bundle[:12]}, under review is {docket.bundle[:12]}",
+        )
+    if decision.outcome is Outcome.REVOKE:
+        raise Refused("not_in_force", "there is no order in force that could be revoked")
+    if decision.officer in docket.barred:
+        raise Refused(
+            "referrer_may_not_decide", f"{decision.officer} referred or opened the case and may not decide it"
+        )
+    if decision.officer in docket.approvals:
+        raise Refused(
+            "same_officer_twice", f"{decision.officer} has approved already; a second, different reviewer must"
+        )
+
+
+def carries_order(decisions: Sequence[Decision], docket: Docket, officers: Sequence[Officer]) -> None:
+    """The gate: do these decisions, all on this bundle, carry an order?
+
+    Raises:
+        Refused: As :func:`admit` and :func:`reviewer`; ``not_an_approval``; ``approvals_missing``.
+    """
+    approvals: tuple[str, ...] = ()
+    for decision in decisions:
+        if decision.outcome is not Outcome.APPROVE:
+            raise Refused("not_an_approval", f"decision {decision.id} does not approve")
+        reviewer(officers, decision.officer)
+        admit(decision, docket.model_copy(update={"approvals": approvals}))
+        approvals = (*approvals, decision.officer)
+    if len(approvals) < docket.approvals_needed:
+        raise Refused(
+            "approvals_missing", f"{len(approvals)} of {docket.approvals_needed} approvals by different reviewers"
+        )
+
+
+def reviewer(officers: Sequence[Officer], officer: str) -> Officer:
+    """The officer, if appointed to review.
+
+    Raises:
+        Refused: ``unknown_officer`` or ``not_a_reviewer``.
+    """
+    found = next((o for o in officers if o.id == officer), None)
+    if found is None:
+        raise Refused("unknown_officer", f"{officer!r} is not an officer of this authority")
+    if not {Role.REVIEWER, Role.LEGAL_HEAD} & set(found.roles):
+        raise Refused("not_a_reviewer", f"{officer!r} is not appointed to review")
+    return found

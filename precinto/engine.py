@@ -1,0 +1,298 @@
+"""How Precinto meets Temporal: the client, the errors, the workers of each queue, the schedules, the attributes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkerDeploymentVersion,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DefaultFailureConverter, PayloadConverter
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, WorkflowAlreadyStartedError
+from temporalio.plugin import SimplePlugin
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+    Worker,
+    WorkerDeploymentConfig,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from precinto import stubs
+from precinto.contracts import CaseStart, Lapse, SweepTask
+from precinto.domain.errors import CannotHere, NotYet, PrecintoError, Refused, Throttled, Unavailable
+from precinto.domain.intake import Service
+from precinto.domain.terms import Terms
+
+log = structlog.get_logger(__name__)
+
+PASSED_THROUGH = ("precinto", "pydantic", "pydantic_core", "annotated_types", "idna", "tldextract", "temporalio")
+"""Modules that workflows share with the worker instead of loading them once per case (0.4 MB against 16 MB)."""
+
+MAX_MESSAGE = 2_000
+"""Characters of an error message that go to the server, which cuts failures at 4 KB."""
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """The runner of workflow code: sandboxed, with our deterministic modules passed through."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
+def to_application_error(error: PrecintoError) -> ApplicationError:
+    """Map the one tree of errors to Temporal's, once: what is retried, when, and what is benign."""
+    message, name = str(error)[:MAX_MESSAGE], type(error).__name__
+    match error:
+        case NotYet(wait=wait):
+            benign = ApplicationErrorCategory.BENIGN
+            return ApplicationError(message, type=name, next_retry_delay=wait, category=benign)
+        case Throttled(retry_after=wait):
+            return ApplicationError(message, type=name, next_retry_delay=wait)
+        case Unavailable() | CannotHere():
+            # A browser that is missing may be installed: the case waits, it does not die.
+            return ApplicationError(message, type=name)
+        case Refused(code=code):
+            return ApplicationError(message, code, type=name, non_retryable=True)
+        case _:
+            return ApplicationError(message, type=name, non_retryable=True)
+
+
+class _MapErrors(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        try:
+            return await super().execute_activity(input)
+        except PrecintoError as error:
+            raise to_application_error(error) from error
+
+
+class _Errors(Interceptor):
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return super().intercept_activity(_MapErrors(next))
+
+
+class _LeanFailures(DefaultFailureConverter):
+    """Leaves no stack trace in history where nothing is wrong: a wait is an outcome, and history is for years."""
+
+    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+        super().to_failure(exception, payload_converter, failure)
+        if isinstance(exception, ApplicationError) and exception.category is ApplicationErrorCategory.BENIGN:
+            failure.stack_trace = ""
+            failure.ClearField("cause")
+
+
+def plugin() -> SimplePlugin:
+    """Converter, error mapping and sandbox in one, so that client, worker and replayer never drift apart."""
+    return SimplePlugin(
+        "precinto",
+        data_converter=dataclasses.replace(pydantic_data_converter, failure_converter_class=_LeanFailures),
+        interceptors=[_Errors()],
+        workflow_runner=sandbox(),
+    )
+
+
+async def connect(address: str, namespace: str = "default") -> Client:
+    """A client with the plugin.
+
+    Raises:
+        Unavailable: Nothing answers at this address.
+    """
+    try:
+        return await Client.connect(address, namespace=namespace, plugins=[plugin()])
+    except RuntimeError as error:
+        raise Unavailable(f"Temporal does not answer at {address}: {error}") from error
+
+
+# ------------------------------------------------------------------------------------------------------- the cases
+
+
+async def start_case(client: Client, case: str, terms: Terms, service: Service, summary: str) -> None:
+    """Start a case's workflow; again is the same, also after it has ended."""
+    attributes = TypedSearchAttributes(
+        [
+            SearchAttributePair(stubs.STAGE, stubs.INVESTIGATION),
+            SearchAttributePair(stubs.SERVICE, service.value),
+        ]
+    )
+    try:
+        await client.start_workflow(
+            "EnforcementCase",
+            CaseStart(case=case, review=terms.review, order=terms.order),
+            id=stubs.case_workflow(case),
+            task_queue=stubs.CASES,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            search_attributes=attributes,
+            static_summary=summary,
+        )
+    except WorkflowAlreadyStartedError:
+        log.info("case_already_ended", case=case)
+
+
+class TemporalSignals:
+    """Port ``CaseSignals``."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def lapsed(self, case: str, measures: int) -> None:
+        """Tell a case that measures have lapsed; a case that has ended in the meantime is no error."""
+        handle = self._client.get_workflow_handle(stubs.case_workflow(case))
+        try:
+            await handle.signal("lapse", Lapse(case=case, measures=measures))
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            log.info("lapse_after_end", case=case)
+
+
+# ------------------------------------------------------------------------------------------------------ the server
+
+
+async def registered_attributes(client: Client) -> set[str]:
+    """Names of the search attributes that the server knows in this namespace."""
+    answer = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    return set(answer.custom_attributes)
+
+
+async def register_attributes(client: Client) -> None:
+    """Register the search attributes that are missing; idempotent."""
+    missing = set(stubs.SEARCH_ATTRIBUTES) - await registered_attributes(client)
+    if missing:
+        types = {
+            name: IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{stubs.SEARCH_ATTRIBUTES[name].upper()}")
+            for name in missing
+        }
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=types)
+        )
+
+
+async def schedule_sweeps(client: Client, vantages: Sequence[str], every: timedelta) -> None:
+    """One schedule per vantage, created or brought up to date; idempotent."""
+    for vantage in vantages:
+        schedule = Schedule(
+            action=ScheduleActionStartWorkflow(
+                "VerificationSweep",
+                SweepTask(vantage=vantage),
+                id=f"sweep/{vantage}",
+                task_queue=stubs.CASES,
+                static_summary=f"Verification sweep at {vantage}",
+            ),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)], jitter=every / 10),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1)),
+        )
+        try:
+            await client.create_schedule(f"sweep/{vantage}", schedule)
+        except ScheduleAlreadyRunningError:
+
+            def replace(_: ScheduleUpdateInput, schedule: Schedule = schedule) -> ScheduleUpdate:
+                return ScheduleUpdate(schedule=schedule)
+
+            await client.get_schedule_handle(f"sweep/{vantage}").update(replace)
+
+
+async def sweep_now(client: Client, vantages: Sequence[str]) -> None:
+    """Run the sweep of each vantage at once, beside its schedule's own ticks."""
+    for vantage in vantages:
+        await client.get_schedule_handle(f"sweep/{vantage}").trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
+
+
+# ----------------------------------------------------------------------------------------------------- the workers
+
+
+@asynccontextmanager
+async def workers(
+    client: Client,
+    workflows: Sequence[type],
+    activities: Mapping[str, Sequence[Callable[..., Any]]],
+    vantages: Sequence[str],
+    *,
+    cached_workflows: int = 2000,
+    captures: int = 2,
+    drain: timedelta = timedelta(seconds=30),
+):
+    """The workers of one process: cases, capture, notify and a queue for each vantage.
+
+    Args:
+        client: Connected client.
+        workflows: Workflow classes.
+        activities: Activities by queue; those of every vantage under ``probe``.
+        vantages: Vantages to probe from.
+        cached_workflows: Open cases kept in memory; a cache smaller than the cases at work costs 2.6 times the CPU.
+        captures: Browsers at the same time; two on two cores gain nothing beyond.
+        drain: Time that running activities get when the process is asked to stop.
+
+    Raises:
+        CannotHere: The server does not know a search attribute; a case would be stuck with its first task.
+    """
+    missing = sorted(set(stubs.SEARCH_ATTRIBUTES) - await registered_attributes(client))
+    if missing:
+        raise CannotHere(
+            f"Temporal at {client.service_client.config.target_host} lacks the search attributes "
+            f"{', '.join(missing)}: run 'python starter.py bootstrap'"
+        )
+
+    def worker(queue: str, at_once: int, group: str, **more: Any) -> Worker:
+        return Worker(
+            client,
+            task_queue=queue,
+            activities=activities[group],
+            max_concurrent_activities=at_once,
+            graceful_shutdown_timeout=drain,
+            # Written into every event: the release says more than a hash of the code, and is shorter.
+            deployment_config=WorkerDeploymentConfig(
+                version=WorkerDeploymentVersion("precinto", version("precinto")), use_worker_versioning=False
+            ),
+            **more,
+        )
+
+    cases = worker(
+        stubs.CASES,
+        50,
+        stubs.CASES,
+        workflows=workflows,
+        max_cached_workflows=cached_workflows,
+        # A killed worker's cases are taken up by another after this time.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+    )
+    few = {"max_concurrent_activity_task_polls": 1}
+    running = [
+        cases,
+        worker(stubs.CAPTURE, captures, stubs.CAPTURE, **few),
+        worker(stubs.NOTIFY, 20, stubs.NOTIFY),
+        *(worker(stubs.probe_queue(vantage), 2, "probe", **few) for vantage in vantages),
+    ]
+    async with AsyncExitStack() as stack:
+        for one in running:
+            await stack.enter_async_context(one)
+        yield running

@@ -1,0 +1,377 @@
+"""The ports: what activities need of the world. Adapters and the store implement them; tests may replace them.
+
+Third parties implement ``Crawler``, ``Channel`` and ``Prober`` and register them as entry points
+(``precinto.crawlers``, ``precinto.channels``, ``precinto.probers``); see ``precinto.plugins``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from precinto.contracts import Accepted, EndTask, OrderTask, Sealed
+from precinto.domain.case import Closure
+from precinto.domain.evidence import Finding, Manifest, ProtectedName
+from precinto.domain.intake import Referral, Target, TargetKind
+from precinto.domain.model import Value
+from precinto.domain.notification import Action, Delivery, Notice
+from precinto.domain.review import Decision, Docket, Officer
+from precinto.domain.terms import Terms
+from precinto.domain.verification import Facts, Standing, Verdict
+
+# ---------------------------------------------------------------------------------------------- outside world
+
+
+class CapturedFile(Value):
+    """One file as a crawler hands it over: ``name`` inside the bundle, ``media_type``, the bytes."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+class Capture(Value):
+    """What a crawler brings back from one visit.
+
+    Attributes:
+        files: What was captured, also when the visit failed half-way.
+        addresses: Each host name met, with the addresses it resolved to (evidence, never targets).
+        tools: Programs that took part, name to version.
+        vantage: Where the visit was made from.
+        failure: Why the visit failed, or None. A site that is down is a failure that is kept, not an error.
+    """
+
+    files: tuple[CapturedFile, ...]
+    addresses: dict[str, tuple[str, ...]]
+    tools: dict[str, str]
+    vantage: str
+    failure: str | None = None
+
+
+class Crawler(Protocol):
+    """Visits a target and brings back what a visitor saw."""
+
+    async def capture(self, target: Target) -> Capture:
+        """Visit the target once.
+
+        Raises:
+            Unavailable: The crawler itself (its browser, its resolver) cannot work now; trying again may help.
+        """
+        ...
+
+
+class Channel(Protocol):
+    """Carries notices to one ISP."""
+
+    async def deliver(self, notice: Notice) -> Delivery:
+        """Deliver a notice; called again with the same notice id, it is the same act.
+
+        Raises:
+            Unavailable: The ISP does not answer now (``Throttled`` when it said when to come back).
+            Refused: The ISP will not take this notice however often it is sent.
+        """
+        ...
+
+
+class Prober(Protocol):
+    """Measures one target at one ISP."""
+
+    async def measure(self, target: str, resolvers: Sequence[str]) -> Facts:
+        """Ask the ISP's resolvers and a control, at the same moment.
+
+        Args:
+            target: Host under order (A-label).
+            resolvers: The ISP's resolvers, ``address:port``.
+        """
+        ...
+
+
+class BlobStore(Protocol):
+    """Bytes under their SHA-256: written once, verified when read."""
+
+    async def put(self, content: bytes) -> str:
+        """Store the bytes (again is the same) and return their SHA-256."""
+        ...
+
+    async def get(self, sha256: str) -> bytes:
+        """The bytes.
+
+        Raises:
+            NotFound: Nothing is stored under this digest.
+            Refused: ``corrupt_blob``: what is stored does not have this digest.
+        """
+        ...
+
+
+class Isp(Value):
+    """An internet provider under the authority's orders.
+
+    Attributes:
+        id: Short id, also the name of its vantage.
+        name: Its name.
+        resolvers: Its resolvers, ``address:port``.
+        channel: Name of the channel its notices go through.
+    """
+
+    id: str
+    name: str
+    resolvers: tuple[str, ...]
+    channel: str
+
+
+class Registry(Protocol):
+    """Who the authority works with: its officers, the ISPs and how to reach each."""
+
+    @property
+    def authority(self) -> str:
+        """Id of the authority."""
+        ...
+
+    @property
+    def officers(self) -> Sequence[Officer]:
+        """Its officers."""
+        ...
+
+    @property
+    def isps(self) -> Sequence[Isp]:
+        """The ISPs that get its orders."""
+        ...
+
+    @property
+    def protected(self) -> Sequence[ProtectedName]:
+        """The guard lists: names that are never blocked on one person's word."""
+        ...
+
+    @property
+    def sinkholes(self) -> frozenset[str]:
+        """Addresses that answer for blocked names (the authority's own or an ISP's)."""
+        ...
+
+    def channel(self, isp: str) -> Channel:
+        """The channel to an ISP.
+
+        Raises:
+            NotFound: No such ISP.
+        """
+        ...
+
+
+class CaseSignals(Protocol):
+    """How verification tells a running case what it must know."""
+
+    async def lapsed(self, case: str, measures: int) -> None:
+        """Tell a case that measures have lapsed; a case that has ended in the meantime is no error."""
+        ...
+
+
+# --------------------------------------------------------------------------------------------------- the store
+
+
+class Registered(Value):
+    """What became of one referral.
+
+    Attributes:
+        case: The case it opened or joined.
+        opened: True when it opened the case.
+        known: True when this very referral was registered before.
+        hold: Whether the case is held for two reviewers.
+        start: True while the case's workflow may not have been started yet.
+    """
+
+    case: str
+    opened: bool
+    known: bool
+    hold: bool
+    start: bool
+
+
+class IntakeRepository(Protocol):
+    """Cases, their targets, referrals and findings."""
+
+    async def register(
+        self, referral: Referral, findings: Sequence[Finding], opened_by: str, terms: Terms
+    ) -> Registered:
+        """Register a referral: it joins the open case about its target, or opens one. Idempotent."""
+        ...
+
+    async def accept(self, case: str) -> Accepted:
+        """Take an opened case into evidence; idempotent.
+
+        Raises:
+            NotFound: No such case.
+        """
+        ...
+
+    async def target(self, case: str) -> Target:
+        """The target of a case.
+
+        Raises:
+            NotFound: No such case.
+        """
+        ...
+
+
+class EvidenceRepository(Protocol):
+    """Bundles and their items."""
+
+    async def sealed(self, case: str, attempt: int) -> Sealed | None:
+        """The bundle of this attempt, if it was sealed already."""
+        ...
+
+    async def seal(self, manifest: Manifest, bundle: str, review_until: datetime) -> Sealed:
+        """Record a sealed bundle and put the case under review; idempotent."""
+        ...
+
+
+class ReviewRepository(Protocol):
+    """Decisions with their reasons."""
+
+    async def docket(self, case: str) -> Docket:
+        """What the rules need to know of a case.
+
+        Raises:
+            NotFound: No such case.
+        """
+        ...
+
+    async def submit(self, case: str, decision: Decision, role: str, reasons: str) -> None:
+        """File an officer's decision with its reasons, before the case is told of it; idempotent by id."""
+        ...
+
+    async def refuse(self, case: str, decision: str, code: str) -> None:
+        """Note that a decision was refused, and why."""
+        ...
+
+    async def escalate(self, case: str, due: datetime) -> None:
+        """Note that a review's term has passed; idempotent."""
+        ...
+
+    async def admitted(self, decision: str) -> None:
+        """Note that the case has taken a decision; idempotent."""
+        ...
+
+    async def conclude(self, case: str, decision: str, officers: Sequence[Officer]) -> Closure | None:
+        """Carry out a rejection (returns the closure) or a return for more evidence (returns None).
+
+        Raises:
+            NotVerified: The decisions are not on file as they are claimed.
+        """
+        ...
+
+
+class OpenNotice(Value):
+    """A notice that still has to be delivered, and since when."""
+
+    notice: Notice
+    queued_at: datetime
+
+
+class NotificationRepository(Protocol):
+    """Orders, measures, notices and acknowledgements."""
+
+    async def issue(self, task: OrderTask, officers: Sequence[Officer], isps: Sequence[str]) -> str:
+        """Issue the order that these decisions carry, with a notice for every ISP; idempotent.
+
+        This is the gate: nothing is notified that does not pass it.
+
+        Returns:
+            The order's id.
+
+        Raises:
+            NotVerified: A decision is not on file, was altered, or its officer has no standing; or there are
+                not enough different officers; or the bundle is not the one under review.
+        """
+        ...
+
+    async def undelivered(self, order: str, action: Action) -> Sequence[OpenNotice]:
+        """Notices of this order that are still to be delivered; empty for blocks of an order that has ended."""
+        ...
+
+    async def delivered(self, notice: str, delivery: Delivery, at: datetime) -> None:
+        """Record that a notice was delivered, and what the ISP said; idempotent."""
+        ...
+
+    async def failed(self, notice: str, reason: str, *, final: bool) -> None:
+        """Record a failed try; ``final`` escalates the notice to a human."""
+        ...
+
+    async def notified(self, order: str) -> tuple[int, int, int]:
+        """ISPs of an order, of these delivered to, of these given up for a human to reach."""
+        ...
+
+    async def remind(self, order: str, standing: Standing, now: datetime) -> int:
+        """Write a reminder for each ISP at which a measure of the order has this standing.
+
+        At most one within the order's term for reminders. Returns how many were written.
+        """
+        ...
+
+
+class Due(Value):
+    """One measure to verify at one ISP."""
+
+    measure: str
+    isp: str
+    target: str
+    case: str
+
+
+class Round(Value):
+    """One round of measurement of one measure at one ISP."""
+
+    measure: str
+    isp: str
+    vantage: str
+    at: datetime
+    facts: Facts
+    verdict: Verdict
+
+
+class VerificationRepository(Protocol):
+    """Observations, verdicts and the standing of each measure at each ISP."""
+
+    async def due(self, isp: str, after: str, limit: int) -> Sequence[Due]:
+        """Measures to verify at an ISP, ordered by measure id, after ``after`` (a cursor; empty at first)."""
+        ...
+
+    async def observe(self, rounds: Sequence[Round]) -> dict[str, int]:
+        """Record rounds and move the standings; returns case id to number of measures that lapsed anew."""
+        ...
+
+    async def end(self, task: EndTask, officers: Sequence[Officer], isps: Sequence[str]) -> Terms:
+        """End an order: from now on the block must be gone. Writes the release notices; idempotent.
+
+        Returns:
+            The terms that the case runs under.
+
+        Raises:
+            NotVerified: The revocation is not on file as it is claimed.
+            NotFound: No such order.
+        """
+        ...
+
+    async def release(self, order: str) -> dict[Standing, int]:
+        """How many measures x ISPs of an ended order stand where."""
+        ...
+
+    async def close(self, case: str, closure: Closure, at: datetime) -> None:
+        """Close a case; idempotent."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything that activities are built from."""
+
+    registry: Registry
+    crawlers: Mapping[TargetKind, Crawler]
+    prober: Prober
+    blobs: BlobStore
+    signals: CaseSignals
+    intake: IntakeRepository
+    evidence: EvidenceRepository
+    review: ReviewRepository
+    notification: NotificationRepository
+    verification: VerificationRepository

@@ -1,0 +1,27 @@
+"""The facts: SQLModel tables and repositories, one module per stage, on SQLite or PostgreSQL.
+
+Every change and its row in the ledger are one transaction. :class:`Store` opens them all on one database.
+"""
+
+from __future__ import annotations
+
+from precinto.store.database import Database
+from precinto.store.evidence import EvidenceStore
+from precinto.store.intake import IntakeStore
+from precinto.store.notification import NotificationStore
+from precinto.store.review import ReviewStore
+from precinto.store.verification import VerificationStore
+
+__all__ = ["Database", "Store"]
+
+
+class Store:
+    """The repositories of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.intake = IntakeStore(database)
+        self.evidence = EvidenceStore(database)
+        self.review = ReviewStore(database)
+        self.notification = NotificationStore(database)
+        self.verification = VerificationStore(database)

@@ -1,0 +1,110 @@
+"""The ledger: an append-only, hash-chained row for every change.
+
+``hash = SHA-256(canonical JSON of seq, at, case, action, actor, body, prev)`` and ``prev`` is the hash of the row
+before, so a changed, removed or inserted row breaks the chain at that place, and anyone can recompute it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Text
+from sqlmodel import Field, SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from precinto.domain.model import canonical_json, digest
+from precinto.store.database import Database, now
+
+GENESIS = "0" * 64
+
+
+class LedgerRow(SQLModel, table=True):
+    """One change.
+
+    ``body`` is canonical JSON: ids, digests, counts. Free text stays in the tables; the ledger holds its digest.
+    """
+
+    __tablename__ = "ledger"  # pyright: ignore[reportAssignmentType]
+
+    seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime
+    case: str | None = Field(default=None, index=True, max_length=40)
+    action: str = Field(max_length=60)
+    actor: str = Field(max_length=64)
+    body: str = Field(sa_type=Text)
+    prev: str = Field(max_length=64)
+    hash: str = Field(max_length=64, unique=True)
+
+    def expected(self) -> str:
+        """The hash that this row must have."""
+        return digest(
+            canonical_json(
+                {
+                    "seq": self.seq,
+                    "at": self.at.astimezone(UTC).isoformat(timespec="microseconds"),
+                    "case": self.case,
+                    "action": self.action,
+                    "actor": self.actor,
+                    "body": json.loads(self.body),
+                    "prev": self.prev,
+                }
+            )
+        )
+
+
+async def append(
+    session: AsyncSession, action: str, body: Mapping[str, Any], *, case: str | None = None, actor: str = "engine"
+) -> None:
+    """Append a row within the transaction of the change that it records."""
+    last = (await session.exec(select(LedgerRow).order_by(col(LedgerRow.seq).desc()).limit(1))).first()
+    row = LedgerRow(
+        seq=last.seq + 1 if last else 1,
+        at=now(),
+        case=case,
+        action=action,
+        actor=actor,
+        body=canonical_json(dict(body)).decode(),
+        prev=last.hash if last else GENESIS,
+        hash="",
+    )
+    row.hash = row.expected()
+    session.add(row)
+    await session.flush()
+
+
+class BrokenChain(Exception):
+    """The ledger was changed; ``seq`` is the first bad row."""
+
+    def __init__(self, seq: int, reason: str) -> None:
+        super().__init__(f"ledger row {seq}: {reason}")
+        self.seq = seq
+        self.reason = reason
+
+
+async def verify(database: Database) -> tuple[int, str]:
+    """Recompute the whole chain.
+
+    Returns:
+        Number of rows, and the head's hash (keep it elsewhere: a cut-off end verifies too).
+
+    Raises:
+        BrokenChain: Names the first bad row and what is wrong with it.
+    """
+    head, expected_seq = GENESIS, 0
+    async with database.read() as session:
+        rows = await session.stream_scalars(
+            select(LedgerRow).order_by(col(LedgerRow.seq)).execution_options(yield_per=500)
+        )
+        async for row in rows:
+            expected_seq += 1
+            if row.seq != expected_seq:
+                raise BrokenChain(expected_seq, f"is missing; the next one is {row.seq}")
+            if row.prev != head:
+                raise BrokenChain(row.seq, "does not follow the row before it")
+            if row.hash != row.expected():
+                raise BrokenChain(row.seq, "was changed after it was written")
+            head = row.hash
+    return expected_seq, head

@@ -1,0 +1,361 @@
+"""Notification: orders, their measures, the notices to each ISP, and what the ISPs said.
+
+``issue`` is the gate of the whole system: no notice exists that did not pass it, and it believes only what
+officers filed, whatever a workflow may claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from sqlmodel import Field, SQLModel, col, func, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from precinto.contracts import OrderTask
+from precinto.domain.case import Stage
+from precinto.domain.errors import NotFound, NotVerified, Refused
+from precinto.domain.notification import Action, Delivery, Measure, Method, Notice, measure_id, notice_id, order_id
+from precinto.domain.review import Officer, carries_order
+from precinto.domain.verification import Standing
+from precinto.ports import OpenNotice
+from precinto.store import ledger
+from precinto.store.database import Database, now
+from precinto.store.intake import CaseRow, TargetRow, load_case
+from precinto.store.review import docket_of, on_file, raise_escalation
+
+
+class NoticeState(StrEnum):
+    """How far a notice has come. Delivered is not obeyed: that is measured."""
+
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    VOID = "void"
+    """A block that its ISP never got before the order ended."""
+
+
+class OrderRow(SQLModel, table=True):
+    """An order: in force from ``valid_from`` until ``ended_at``, which ``valid_until`` bounds."""
+
+    __tablename__ = "orders"  # pyright: ignore[reportAssignmentType]
+
+    id: str = Field(primary_key=True, max_length=36)
+    number: str = Field(max_length=20, unique=True)
+    case: str = Field(foreign_key="cases.id", index=True, max_length=40)
+    basis: str = Field(max_length=100)
+    bundle: str = Field(max_length=64)
+    valid_from: datetime
+    valid_until: datetime
+    ended_at: datetime | None = None
+    revoked: bool = False
+
+
+class MeasureRow(SQLModel, table=True):
+    """One target by one method under an order."""
+
+    __tablename__ = "measures"  # pyright: ignore[reportAssignmentType]
+
+    id: str = Field(primary_key=True, max_length=36)
+    order: str = Field(foreign_key="orders.id", index=True, max_length=36)
+    target: str = Field(max_length=253)
+    method: str = Field(max_length=10)
+
+
+class NoticeRow(SQLModel, table=True):
+    """A notice to one ISP; its id is derived, so it exists once."""
+
+    __tablename__ = "notices"  # pyright: ignore[reportAssignmentType]
+
+    id: str = Field(primary_key=True, max_length=36)
+    order: str = Field(foreign_key="orders.id", index=True, max_length=36)
+    isp: str = Field(max_length=64)
+    action: str = Field(max_length=10)
+    reminder: int
+    state: str = Field(max_length=10, index=True)
+    queued_at: datetime
+    tries: int = 0
+    delivered_at: datetime | None = None
+    receipt: str | None = Field(default=None, max_length=200)
+    problem: str | None = Field(default=None, max_length=500)
+
+
+class AcknowledgementRow(SQLModel, table=True):
+    """What an ISP says of one measure: a claim."""
+
+    __tablename__ = "acknowledgements"  # pyright: ignore[reportAssignmentType]
+
+    notice: str = Field(foreign_key="notices.id", primary_key=True, max_length=36)
+    measure: str = Field(foreign_key="measures.id", primary_key=True, max_length=36)
+    claim: str = Field(max_length=10)
+    code: str | None = Field(default=None, max_length=40)
+    at: datetime
+
+
+class StandingRow(SQLModel, table=True):
+    """Where one measure stands at one ISP, by what was measured."""
+
+    __tablename__ = "standings"  # pyright: ignore[reportAssignmentType]
+
+    measure: str = Field(foreign_key="measures.id", primary_key=True, max_length=36)
+    isp: str = Field(primary_key=True, max_length=64, index=True)
+    standing: str = Field(max_length=12)
+    since: datetime
+    ruling: str | None = Field(default=None, max_length=20)
+    measured_at: datetime | None = None
+    signalled_at: datetime | None = None
+
+
+async def load_order(session: AsyncSession, order: str) -> OrderRow:
+    """The row of an order.
+
+    Raises:
+        NotFound: No such order.
+    """
+    row = await session.get(OrderRow, order)
+    if row is None:
+        raise NotFound(f"there is no order {order!r}")
+    return row
+
+
+def queue_notices(
+    session: AsyncSession, order: OrderRow, isps: Iterable[str], action: Action, reminder: int = 0
+) -> None:
+    """Write one notice for each ISP, to be delivered."""
+    for isp in isps:
+        session.add(
+            NoticeRow(
+                id=notice_id(order.id, isp, action, reminder),
+                order=order.id,
+                isp=isp,
+                action=action.value,
+                reminder=reminder,
+                state=NoticeState.QUEUED.value,
+                queued_at=now(),
+            )
+        )
+
+
+class NotificationStore:
+    """Port ``NotificationRepository``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def issue(self, task: OrderTask, officers: Sequence[Officer], isps: Sequence[str]) -> str:
+        """Issue the order that these decisions carry, with a notice for every ISP; idempotent."""
+        async with self._database.write() as session:
+            if await session.get(OrderRow, task.order) is not None:
+                return task.order
+            case = await load_case(session, task.case)
+            docket = await docket_of(session, case)
+            decisions = [await on_file(session, task.case, decision) for decision in task.decisions]
+            try:
+                # The gate counts the approvals itself.
+                carries_order(decisions, docket.model_copy(update={"approvals": ()}), officers)
+                if docket.bundle is None or task.order != order_id(task.case, docket.bundle):
+                    raise Refused("other_order", "the order is not that of the bundle under review")
+            except Refused as refused:
+                raise NotVerified(refused.code, refused.reason) from refused
+            order = await _write_order(session, task, case)
+            measures = await _write_measures(session, order)
+            queue_notices(session, order, isps, Action.BLOCK)
+            await session.flush()
+            for measure in measures:
+                for isp in isps:
+                    session.add(StandingRow(measure=measure, isp=isp, standing=Standing.PENDING.value, since=now()))
+            case.advance(Stage.NOTIFICATION)
+            case.due_at = order.valid_until
+            session.add(case)
+            body = {
+                "order": order.id,
+                "number": order.number,
+                "bundle": order.bundle,
+                "decisions": list(task.decisions),
+                "measures": measures,
+                "isps": list(isps),
+                "until": order.valid_until.isoformat(),
+            }
+            await ledger.append(session, "order_issued", body, case=case.id)
+            return task.order
+
+    async def undelivered(self, order: str, action: Action) -> Sequence[OpenNotice]:
+        """Notices of this order that are still to be delivered; empty for blocks of an order that has ended."""
+        async with self._database.read() as session:
+            row = await load_order(session, order)
+            if action is Action.BLOCK and row.ended_at is not None:
+                return ()
+            queued = await session.exec(
+                select(NoticeRow).where(
+                    NoticeRow.order == order,
+                    NoticeRow.action == action,
+                    NoticeRow.state == NoticeState.QUEUED,
+                )
+            )
+            found = list(queued)
+            measures = await session.exec(select(MeasureRow).where(MeasureRow.order == order))
+            items = tuple(Measure(id=m.id, target=m.target, method=Method(m.method)) for m in measures)
+            return [OpenNotice(notice=_notice(row, n, items), queued_at=n.queued_at) for n in found]
+
+    async def delivered(self, notice: str, delivery: Delivery, at: datetime) -> None:
+        """Record that a notice was delivered, and what the ISP said; idempotent."""
+        async with self._database.write() as session:
+            row = await session.get_one(NoticeRow, notice)
+            if row.state == NoticeState.DELIVERED:
+                return
+            row.state, row.delivered_at, row.receipt = NoticeState.DELIVERED.value, at, delivery.receipt[:200]
+            row.tries, row.problem = row.tries + 1, None
+            session.add(row)
+            for said in delivery.acknowledgements:
+                session.add(
+                    AcknowledgementRow(
+                        notice=notice, measure=said.measure, claim=said.claim.value, code=said.code, at=at
+                    )
+                )
+            order = await load_order(session, row.order)
+            body = {
+                "notice": notice,
+                "isp": row.isp,
+                "action": row.action,
+                "reminder": row.reminder,
+                "tries": row.tries,
+                "claims": {said.measure: said.claim.value for said in delivery.acknowledgements},
+            }
+            await ledger.append(session, "notice_delivered", body, case=order.case)
+            await _all_told(session, order)
+
+    async def failed(self, notice: str, reason: str, *, final: bool) -> None:
+        """Record a failed try; ``final`` escalates the notice to a human."""
+        async with self._database.write() as session:
+            row = await session.get_one(NoticeRow, notice)
+            if row.state != NoticeState.QUEUED:
+                return
+            row.tries, row.problem = row.tries + 1, reason[:500]
+            order = await load_order(session, row.order)
+            if final:
+                row.state = NoticeState.FAILED.value
+                await raise_escalation(session, order.case, "notice_undeliverable", f"{row.isp}:{notice}")
+            session.add(row)
+            await session.flush()
+            await _all_told(session, order)
+
+    async def notified(self, order: str) -> tuple[int, int, int]:
+        """ISPs of an order, of these delivered to, of these given up for a human to reach."""
+        async with self._database.read() as session:
+            counts = await session.exec(
+                select(NoticeRow.state, func.count())
+                .where(NoticeRow.order == order, NoticeRow.action == Action.BLOCK, NoticeRow.reminder == 0)
+                .group_by(NoticeRow.state)
+            )
+            by_state = dict(counts.all())
+            return sum(by_state.values()), by_state.get("delivered", 0), by_state.get("failed", 0)
+
+    async def remind(self, order: str, standing: Standing, now: datetime) -> int:
+        """Write a reminder for each ISP at which a measure of the order has this standing."""
+        async with self._database.write() as session:
+            row = await load_order(session, order)
+            action = Action.RELEASE if row.ended_at else Action.BLOCK
+            term = (await load_case(session, row.case)).snapshot().remind
+            lapsed = await session.exec(
+                select(StandingRow.isp)
+                .join(MeasureRow, col(MeasureRow.id) == StandingRow.measure)
+                .where(MeasureRow.order == order, StandingRow.standing == standing)
+                .distinct()
+            )
+            reminded: list[str] = []
+            for isp in sorted(lapsed):
+                newest = await _newest(session, order, isp, action)
+                if newest is None or newest.delivered_at is None:
+                    continue
+                if newest.reminder and newest.delivered_at + term > now:
+                    continue
+                queue_notices(session, row, [isp], action, newest.reminder + 1)
+                reminded.append(isp)
+            if reminded:
+                body = {"order": order, "action": action.value, "isps": reminded}
+                await ledger.append(session, "reminders_queued", body, case=row.case)
+            return len(reminded)
+
+
+async def _newest(session: AsyncSession, order: str, isp: str, action: Action) -> NoticeRow | None:
+    found = await session.exec(
+        select(NoticeRow)
+        .where(NoticeRow.order == order, NoticeRow.isp == isp, NoticeRow.action == action)
+        .order_by(col(NoticeRow.reminder).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
+async def _write_order(session: AsyncSession, task: OrderTask, case: CaseRow) -> OrderRow:
+    year, terms = task.valid_from.year, case.snapshot()
+    this_year = select(func.count()).select_from(OrderRow).where(col(OrderRow.number).startswith(f"{year}-"))
+    order = OrderRow(
+        id=task.order,
+        number=f"{year}-{(await session.exec(this_year)).one() + 1:06}",
+        case=task.case,
+        basis=terms.basis,
+        bundle=case.bundle or "",
+        valid_from=task.valid_from,
+        valid_until=task.valid_from + terms.order,
+    )
+    session.add(order)
+    await session.flush()
+    return order
+
+
+async def _write_measures(session: AsyncSession, order: OrderRow) -> list[str]:
+    targets = await session.exec(select(TargetRow).where(TargetRow.case == order.case))
+    hosts = sorted({t.host for t in targets if t.host})
+    if not hosts:
+        raise NotVerified("no_measure", "no target of this case can be blocked by a method that there is yet")
+    measures = [
+        MeasureRow(id=measure_id(order.id, host, Method.DNS), order=order.id, target=host, method=Method.DNS.value)
+        for host in hosts
+    ]
+    session.add_all(measures)
+    await session.flush()
+    return [m.id for m in measures]
+
+
+def _notice(order: OrderRow, row: NoticeRow, items: tuple[Measure, ...]) -> Notice:
+    return Notice(
+        id=row.id,
+        order=order.number,
+        isp=row.isp,
+        action=Action(row.action),
+        reminder=row.reminder,
+        valid_from=order.valid_from,
+        valid_until=order.valid_until,
+        items=items,
+    )
+
+
+async def _all_told(session: AsyncSession, order: OrderRow) -> None:
+    """Once no block notice waits any more, the case is under verification."""
+    case = await load_case(session, order.case)
+    if case.stage != Stage.NOTIFICATION:
+        return
+    await session.flush()
+    waiting = select(func.count()).where(
+        col(NoticeRow.order) == order.id,
+        col(NoticeRow.action) == Action.BLOCK,
+        col(NoticeRow.state) == NoticeState.QUEUED,
+    )
+    if (await session.exec(waiting)).one() == 0:
+        case.advance(Stage.VERIFICATION)
+        session.add(case)
+
+
+async def void_blocks(session: AsyncSession, order: str) -> None:
+    """Take back the block notices that no ISP got: the order has ended."""
+    await session.exec(
+        update(NoticeRow)
+        .where(
+            col(NoticeRow.order) == order,
+            col(NoticeRow.action) == Action.BLOCK.value,
+            col(NoticeRow.state) == NoticeState.QUEUED.value,
+        )
+        .values(state=NoticeState.VOID.value)
+    )

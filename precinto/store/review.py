@@ -1,0 +1,197 @@
+"""Review: decisions with their reasons, and the escalations of terms that have passed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import Text
+from sqlmodel import Field, SQLModel, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from precinto.domain.case import Closure, Stage
+from precinto.domain.errors import NotVerified, Refused
+from precinto.domain.model import digest
+from precinto.domain.review import Decision, Docket, Officer, Outcome, reviewer
+from precinto.store import ledger
+from precinto.store.database import Database, now
+from precinto.store.intake import CaseRow, barred_officers, load_case
+
+_NAMESPACE = uuid.UUID("2f0a7f86-17a9-5b3e-9a3a-52b1a9a3fd0e")
+
+
+class DecisionState(StrEnum):
+    """What became of a decision."""
+
+    SUBMITTED = "submitted"
+    ADMITTED = "admitted"
+    REFUSED = "refused"
+
+
+class DecisionRow(SQLModel, table=True):
+    """A decision as its officer filed it; history holds only its id and digests."""
+
+    __tablename__ = "decisions"  # pyright: ignore[reportAssignmentType]
+
+    id: str = Field(primary_key=True, max_length=36)
+    case: str = Field(foreign_key="cases.id", index=True, max_length=40)
+    officer: str = Field(max_length=64)
+    role: str = Field(max_length=20)
+    outcome: str = Field(max_length=10)
+    bundle: str = Field(max_length=64)
+    basis: str = Field(max_length=100)
+    reasons: str = Field(sa_type=Text)
+    submitted_at: datetime
+    state: str = Field(max_length=10)
+    refusal: str | None = Field(default=None, max_length=60)
+
+    def decision(self) -> Decision:
+        """What of it enters history."""
+        return Decision(
+            id=self.id,
+            officer=self.officer,
+            outcome=Outcome(self.outcome),
+            bundle=self.bundle,
+            basis=self.basis,
+            reasons=digest(self.reasons.encode()),
+        )
+
+
+class EscalationRow(SQLModel, table=True):
+    """A term that has passed, for a human to act on; recorded as the system's, never as a person's act."""
+
+    __tablename__ = "escalations"  # pyright: ignore[reportAssignmentType]
+
+    id: str = Field(primary_key=True, max_length=36)
+    case: str = Field(foreign_key="cases.id", index=True, max_length=40)
+    what: str = Field(max_length=30)
+    subject: str = Field(max_length=200)
+    at: datetime
+
+
+async def raise_escalation(session: AsyncSession, case: str, what: str, subject: str) -> None:
+    """Put something before a human, once."""
+    name = str(uuid.uuid5(_NAMESPACE, f"{case}|{what}|{subject}"))
+    if await session.get(EscalationRow, name) is None:
+        session.add(EscalationRow(id=name, case=case, what=what, subject=subject, at=now()))
+        await ledger.append(session, "escalated", {"what": what, "subject": subject}, case=case)
+
+
+async def on_file(session: AsyncSession, case: str, decision: str) -> Decision:
+    """A decision as its officer filed it; what a workflow was told does not count.
+
+    Raises:
+        NotVerified: No officer has filed it in this case.
+    """
+    row = await session.get(DecisionRow, decision)
+    if row is None or row.case != case:
+        raise NotVerified("decision_not_on_file", f"no officer has filed decision {decision} in this case")
+    return row.decision()
+
+
+async def docket_of(session: AsyncSession, case: CaseRow) -> Docket:
+    """What the rules need to know of a case."""
+    under_review = case.bundle if case.stage == Stage.REVIEW else None
+    approvals = await session.exec(
+        select(DecisionRow.officer).where(
+            DecisionRow.case == case.id,
+            DecisionRow.bundle == case.bundle,
+            DecisionRow.outcome == Outcome.APPROVE,
+            DecisionRow.state == DecisionState.ADMITTED,
+        )
+    )
+    return Docket(
+        bundle=under_review,
+        barred=await barred_officers(session, case),
+        hold=case.hold,
+        approvals=tuple(sorted(set(approvals))),
+    )
+
+
+class ReviewStore:
+    """Port ``ReviewRepository``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def docket(self, case: str) -> Docket:
+        """What the rules need to know of a case."""
+        async with self._database.read() as session:
+            return await docket_of(session, await load_case(session, case))
+
+    async def submit(self, case: str, decision: Decision, role: str, reasons: str) -> None:
+        """File an officer's decision with its reasons, before the case is told of it; idempotent by id.
+
+        Raises:
+            Refused: ``reasons_digest`` or ``decision_changed`` (the same decision, on file with other reasons).
+        """
+        if digest(reasons.encode()) != decision.reasons:
+            raise Refused("reasons_digest", "the reasons are not those that the decision names")
+        async with self._database.write() as session:
+            await load_case(session, case)
+            if known := await session.get(DecisionRow, decision.id):
+                if known.decision() != decision:
+                    raise Refused("decision_changed", f"{decision.officer} has filed this decision with other reasons")
+                return
+            fields = decision.model_dump(mode="json", exclude={"v", "reasons"})
+            session.add(
+                DecisionRow(
+                    **fields,
+                    case=case,
+                    role=role,
+                    reasons=reasons,
+                    submitted_at=now(),
+                    state=DecisionState.SUBMITTED.value,
+                )
+            )
+            body = {**fields, "role": role, "reasons": decision.reasons}
+            await ledger.append(session, "decision_submitted", body, case=case, actor=decision.officer)
+
+    async def admitted(self, decision: str) -> None:
+        """Note that the case has taken a decision; idempotent."""
+        async with self._database.write() as session:
+            row = await session.get_one(DecisionRow, decision)
+            if row.state != DecisionState.ADMITTED:
+                row.state, row.refusal = DecisionState.ADMITTED.value, None
+                session.add(row)
+                body = {"decision": decision, "outcome": row.outcome}
+                await ledger.append(session, "decision_admitted", body, case=row.case, actor=row.officer)
+
+    async def refuse(self, case: str, decision: str, code: str) -> None:
+        """Note that a decision was refused, and why; also one that nobody filed."""
+        async with self._database.write() as session:
+            row = await session.get(DecisionRow, decision)
+            if row is not None and row.case == case and row.state == DecisionState.SUBMITTED:
+                row.state, row.refusal = DecisionState.REFUSED.value, code
+                session.add(row)
+            await ledger.append(session, "decision_refused", {"decision": decision, "code": code}, case=case)
+
+    async def escalate(self, case: str, due: datetime) -> None:
+        """Note that a review's term has passed; idempotent."""
+        async with self._database.write() as session:
+            await load_case(session, case)
+            await raise_escalation(session, case, "review_overdue", due.astimezone(UTC).isoformat())
+
+    async def conclude(self, case: str, decision: str, officers: Sequence[Officer]) -> Closure | None:
+        """Carry out a rejection (returns the closure) or a return for more evidence (returns None)."""
+        async with self._database.write() as session:
+            last = await on_file(session, case, decision)
+            try:
+                reviewer(officers, last.officer)
+                if last.outcome not in {Outcome.REJECT, Outcome.RETURN}:
+                    raise Refused("not_a_conclusion", f"decision {last.id} neither rejects nor returns the case")
+            except Refused as refused:
+                raise NotVerified(refused.code, refused.reason) from refused
+            row = await load_case(session, case)
+            rejected = last.outcome is Outcome.REJECT
+            if row.stage == Stage.REVIEW:
+                row.advance(Stage.CLOSED if rejected else Stage.EVIDENCE)
+                row.due_at = None
+                if rejected:
+                    row.closure, row.closed_at = Closure.REJECTED.value, now()
+                session.add(row)
+                body = {"decision": last.id, "outcome": last.outcome.value}
+                await ledger.append(session, "review_concluded", body, case=case, actor=last.officer)
+            return Closure.REJECTED if rejected else None

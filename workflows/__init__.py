@@ -1,0 +1,6 @@
+"""The deterministic part: what happens next, and when. ``worker.py`` and the replay tests read ``WORKFLOWS``."""
+
+from workflows.case import EnforcementCase
+from workflows.sweep import VerificationSweep
+
+WORKFLOWS = [EnforcementCase, VerificationSweep]

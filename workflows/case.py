@@ -1,0 +1,308 @@
+"""The life of one case, from intake to the verified end of its order.
+
+``intake -> evidence -> review -> notification -> verification -> end``
+
+The history stays the same size whatever the number of ISPs and sweeps: all ISPs are told by one activity, and
+sweeps run outside (:mod:`workflows.sweep`). The end of the order is armed *before* the first ISP hears of the
+block, as an activity that the server itself wakes at the end date: it needs no workflow code to fire, so even a
+case whose workflow were stuck could not keep a block beyond its order (docs/adr/0003).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from precinto import stubs
+    from precinto.contracts import (
+        Admission,
+        CaptureTask,
+        CaseEnd,
+        CaseRef,
+        CaseStart,
+        CaseStatus,
+        Conclusion,
+        Ended,
+        EndTask,
+        Escalation,
+        Lapse,
+        OrderTask,
+        Refusal,
+        ReminderTask,
+    )
+    from precinto.domain.case import Closure, Stage
+    from precinto.domain.errors import Refused
+    from precinto.domain.notification import order_id
+    from precinto.domain.review import Decision, Docket, Outcome, admit
+
+MAX_REFUSALS = 50
+"""Refused signals that are written down; the rest cost the case nothing but the signal itself."""
+
+
+@workflow.defn(name="EnforcementCase")
+class EnforcementCase:
+    """One case: five awaited steps, then the end of the order."""
+
+    @workflow.init
+    def __init__(self, start: CaseStart) -> None:
+        self._case = start.case
+        self._review_term = start.review
+        self._order_term = start.order
+        self._stage = Stage.INTAKE
+        self._docket = Docket(bundle=None, barred=(), hold=False)
+        self._decisions: tuple[Decision, ...] = ()
+        self._due: datetime | None = None
+        self._lapses = 0
+        self._revocation: Decision | None = None
+        self._refusals = 0
+
+    @workflow.run
+    async def run(self, start: CaseStart) -> CaseEnd:
+        """Carry the case to its end."""
+        await self._intake()
+        attempt = 1
+        await self._evidence(attempt)
+        while True:
+            match await self._review():
+                case Outcome.APPROVE:
+                    if ended := await self._enforcement():
+                        break
+                    # The gate did not bear the decisions out: the case is under review again.
+                case Outcome.REJECT if await self._conclude():
+                    ended = Ended(closure=Closure.REJECTED, isps=0, overstaying=0)
+                    break
+                case Outcome.RETURN if await self._conclude():
+                    attempt += 1
+                    await self._evidence(attempt)
+                case _:
+                    pass  # what a workflow was told, the files did not bear out: under review again
+        self._enter(Stage.CLOSED, None)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return CaseEnd(case=self._case, closure=ended.closure, isps=ended.isps, overstaying=ended.overstaying)
+
+    # ------------------------------------------------------------------------------------------------ the steps
+
+    async def _intake(self) -> None:
+        accepted = await stubs.ACCEPT.local(CaseRef(case=self._case), summary="Take the case in")
+        self._docket = Docket(bundle=None, barred=accepted.barred, hold=accepted.hold)
+
+    async def _evidence(self, attempt: int) -> None:
+        self._enter(Stage.EVIDENCE, None)
+        # A returned case is no longer under review: decisions on its old bundle must not count.
+        self._docket = self._docket.model_copy(update={"bundle": None, "approvals": ()})
+        self._decisions = ()
+        review_until = workflow.now() + self._review_term
+        sealed = await stubs.SEAL.start(
+            CaptureTask(case=self._case, attempt=attempt, review_until=review_until),
+            summary="Capture and seal the evidence",
+        )
+        self._docket = self._docket.model_copy(update={"bundle": sealed.bundle})
+        self._enter(Stage.REVIEW, review_until)
+
+    async def _review(self) -> Outcome:
+        """Wait for the reviewers. Silence escalates, again and again; it never approves."""
+        while True:
+            assert self._due is not None  # noqa: S101 - set by every way into this stage
+            try:
+                await workflow.wait_condition(
+                    lambda: self._outcome() is not None,
+                    timeout=max(self._due - workflow.now(), timedelta(milliseconds=1)),
+                    timeout_summary=f"Review due {self._due:%Y-%m-%d %H:%M} UTC",
+                )
+            except TimeoutError:
+                await stubs.ESCALATE.local(
+                    Escalation(case=self._case, due=self._due), summary="Review overdue: escalate"
+                )
+                self._enter(Stage.REVIEW, workflow.now() + self._review_term)
+            if outcome := self._outcome():
+                return outcome
+
+    async def _conclude(self) -> bool:
+        """Carry out a rejection or a return; False where the files do not bear the decision out."""
+        try:
+            await stubs.CONCLUDE.local(
+                Conclusion(case=self._case, decision=self._decisions[-1].id), summary="Conclude the review"
+            )
+        except ActivityError as error:
+            await self._gate_refused(error)
+            return False
+        return True
+
+    async def _enforcement(self) -> Ended | None:
+        """Notification, verification and the end; None where the gate refused to issue the order."""
+        valid_from = workflow.now()
+        valid_until = valid_from + self._order_term
+        bundle = self._docket.bundle
+        assert bundle is not None  # noqa: S101 - approved decisions are on a bundle
+        self._enter(Stage.NOTIFICATION, valid_until)
+        stubs.upsert(stubs.STAGE.value_set(stubs.IN_FORCE), stubs.DUE.value_set(valid_until))
+        order = order_id(self._case, bundle)
+        ending = asyncio.create_task(self._end_of_order(order, valid_until))
+        task = OrderTask(
+            case=self._case,
+            order=order,
+            decisions=tuple(decision.id for decision in self._decisions),
+            valid_from=valid_from,
+        )
+        try:
+            await stubs.NOTIFY_ALL.start(task, summary="Issue the order and notify every ISP")
+        except ActivityError as error:
+            ending.cancel()
+            await self._gate_refused(error)
+            return None
+        return await self._verification(order, valid_until, ending)
+
+    async def _verification(self, order: str, valid_until: datetime, ending: asyncio.Task[Ended]) -> Ended:
+        """Sweeps measure; here only lapses arrive, until the order has ended and its unblock was measured."""
+        if not ending.done():
+            self._enter(Stage.VERIFICATION, valid_until)
+        while not ending.done():
+            await workflow.wait_condition(lambda: ending.done() or self._lapses > 0)
+            if not ending.done():
+                self._lapses = 0
+                await stubs.REMIND.start(
+                    ReminderTask(case=self._case, order=order), summary="Remind the ISPs that do not hold"
+                )
+        return await ending
+
+    async def _end_of_order(self, order: str, valid_until: datetime) -> Ended:
+        """Armed from the start of the order; a revocation only brings the end forward."""
+        while True:
+            task = EndTask(case=self._case, order=order, at=valid_until)
+            end = stubs.END.start(task, summary=f"End of the order on {valid_until:%Y-%m-%d %H:%M} UTC")
+            await workflow.wait_condition(lambda end=end: end.done() or self._revocation is not None)
+            if end.done() or self._revocation is None:
+                return await end
+            end.cancel()
+            revoked = task.model_copy(update={"at": workflow.now(), "revocation": self._revocation.id})
+            self._enter(Stage.UNBLOCKING, None)
+            try:
+                return await stubs.END.start(revoked, summary="The order is revoked: end it now")
+            except ActivityError as error:
+                # A revocation that is not on file changes nothing: the order runs on to its date.
+                await self._record_refusal(self._revocation.id, _code(error))
+                self._revocation = None
+                self._enter(Stage.VERIFICATION, valid_until)
+
+    # -------------------------------------------------------------------------------------- what people may say
+
+    @workflow.update(name="decide")
+    def decide(self, decision: Decision) -> Admission:
+        """A reviewer's decision; the update's id should be the decision's."""
+        return self._take(decision)
+
+    @decide.validator
+    def _may_decide(self, decision: Decision) -> None:
+        self._admit(decision)
+
+    @workflow.signal(name="legal_review")
+    async def legal_review(self, decision: Decision) -> None:
+        """The same as ``decide``, by signal. A signal cannot be answered, so a refusal goes to the ledger."""
+        try:
+            self._admit(decision)
+        except ApplicationError as refused:
+            await self._record_refusal(decision.id, refused.type or "refused")
+        else:
+            self._take(decision)
+
+    @workflow.update(name="revoke")
+    def revoke(self, revocation: Decision) -> None:
+        """End the order in force before its time."""
+        self._revocation = revocation
+
+    @revoke.validator
+    def _may_revoke(self, revocation: Decision) -> None:
+        if revocation.outcome is not Outcome.REVOKE:
+            raise _refusal(Refused("not_a_revocation", "the decision does not revoke the order"))
+        if self._stage not in {Stage.NOTIFICATION, Stage.VERIFICATION} or self._revocation is not None:
+            raise _refusal(Refused("not_in_force", "there is no order in force that could be revoked"))
+
+    @workflow.signal(name="lapse")
+    def lapse(self, lapse: Lapse) -> None:
+        """Verification found measures that do not hold."""
+        self._lapses += lapse.measures
+
+    @workflow.query(name="status")
+    def status(self) -> CaseStatus:
+        """Where the case is, for operators."""
+        return CaseStatus(
+            stage=self._stage,
+            bundle=self._docket.bundle,
+            approvals=len(self._docket.approvals),
+            approvals_needed=self._docket.approvals_needed,
+            due=self._due,
+        )
+
+    # -------------------------------------------------------------------------------------------------- the rules
+
+    def _admit(self, decision: Decision) -> None:
+        try:
+            if self._outcome() is not None:
+                raise Refused("already_decided", "the case has been decided and is being carried out")
+            admit(decision, self._docket)
+        except Refused as refused:
+            raise _refusal(refused) from refused
+
+    def _take(self, decision: Decision) -> Admission:
+        self._decisions = (*self._decisions, decision)
+        if decision.outcome is Outcome.APPROVE:
+            approvals = (*self._docket.approvals, decision.officer)
+            self._docket = self._docket.model_copy(update={"approvals": approvals})
+            self._describe()
+        needed = 0 if self._outcome() else self._docket.approvals_needed - len(self._docket.approvals)
+        return Admission(still_needed=needed)
+
+    def _outcome(self) -> Outcome | None:
+        """What the decisions so far amount to; any reviewer may reject or return, approval needs them all."""
+        for decision in self._decisions:
+            if decision.outcome is not Outcome.APPROVE:
+                return decision.outcome
+        enough = len(self._docket.approvals) >= self._docket.approvals_needed
+        return Outcome.APPROVE if enough else None
+
+    async def _gate_refused(self, error: ActivityError) -> None:
+        """Decisions that are not on file as they were claimed: forget them, write it down, review again."""
+        for decision in self._decisions:
+            await self._record_refusal(decision.id, _code(error))
+        self._decisions = ()
+        self._docket = self._docket.model_copy(update={"approvals": ()})
+        stubs.upsert(stubs.STAGE.value_set(stubs.INVESTIGATION), stubs.DUE.value_unset())
+        self._enter(Stage.REVIEW, workflow.now() + self._review_term)
+
+    async def _record_refusal(self, decision: str, code: str) -> None:
+        self._refusals += 1
+        if self._refusals <= MAX_REFUSALS:
+            await stubs.REFUSE.local(
+                Refusal(case=self._case, decision=decision[:36], code=code[:60]), summary="A decision was refused"
+            )
+
+    def _enter(self, stage: Stage, due: datetime | None) -> None:
+        self._stage, self._due = stage, due
+        self._describe()
+
+    def _describe(self) -> None:
+        """What Temporal's UI shows of the case; replayed, so it costs no event."""
+        lines = [f"**Stage** {self._stage}"]
+        if self._due:
+            lines.append(f"**Due** {self._due:%Y-%m-%d %H:%M:%S} UTC")
+        if self._stage is Stage.REVIEW:
+            lines.append(f"**Approvals** {len(self._docket.approvals)} of {self._docket.approvals_needed}")
+        if self._docket.bundle:
+            lines.append(f"**Bundle** `{self._docket.bundle[:16]}`")
+        workflow.set_current_details("  \n".join(lines))
+
+
+def _refusal(refused: Refused) -> ApplicationError:
+    return ApplicationError(refused.reason, type=refused.code, non_retryable=True)
+
+
+def _code(error: ActivityError) -> str:
+    """The rule that an activity refused by; anything else is a fault and fails the task, loudly."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.type == "NotVerified":
+        return str(cause.details[0])
+    raise error
