@@ -79,8 +79,9 @@ def to_application_error(error: PrecintoError) -> ApplicationError:
         case Unavailable() | CannotHere():
             # A browser that is missing may be installed: the case waits, it does not die.
             return ApplicationError(message, type=name)
-        case Refused(code=code):
-            return ApplicationError(message, code, type=name, non_retryable=True)
+        case Refused(code=code, decision=decision):
+            details = (code,) if decision is None else (code, decision)
+            return ApplicationError(message, *details, type=name, non_retryable=True)
         case _:
             return ApplicationError(message, type=name, non_retryable=True)
 

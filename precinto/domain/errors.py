@@ -37,13 +37,15 @@ class BadTarget(BadInput):
 class Refused(PrecintoError):
     """A rule of the procedure says no.
 
-    ``code`` is stable and machine-readable (for example ``referrer_may_not_approve``).
+    ``code`` is stable and machine-readable (for example ``referrer_may_not_decide``); ``decision`` is the id of the
+    decision at fault, where it is one among several.
     """
 
-    def __init__(self, code: str, reason: str) -> None:
+    def __init__(self, code: str, reason: str, decision: str | None = None) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.decision = decision
 
 
 class IllegalTransition(Refused):

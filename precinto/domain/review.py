@@ -18,6 +18,10 @@ from precinto.domain.model import Digest, Value
 _NAMESPACE = uuid.UUID("0e1b7c57-6d0c-5a46-8f5e-5a2c9bb4a7d2")
 
 
+ORDER_OVER = "order_over"
+"""Code of the one refusal at the gate that is nobody's fault: an outage outlasted the order that was to be issued."""
+
+
 class Outcome(StrEnum):
     """What a reviewer can say."""
 
@@ -47,7 +51,8 @@ class Decision(Value):
     """What of a decision enters history: who, what, on which evidence; never its free text.
 
     Attributes:
-        id: Id of the decision; also the id of the Temporal update that carries it.
+        id: Id of the decision. Not that of the Temporal update that carries it: this one can be computed by
+            anyone, and Temporal would answer a second update of the same id without asking the case.
         officer: Pseudonymous id of the officer.
         outcome: What was decided.
         bundle: Digest of the bundle that was read.
@@ -119,14 +124,18 @@ def carries_order(decisions: Sequence[Decision], docket: Docket, officers: Seque
     """The gate: do these decisions, all on this bundle, carry an order?
 
     Raises:
-        Refused: As :func:`admit` and :func:`reviewer`; ``not_an_approval``; ``approvals_missing``.
+        Refused: As :func:`admit` and :func:`reviewer`; ``not_an_approval``; all of these name the decision at
+            fault. ``approvals_missing``.
     """
     approvals: tuple[str, ...] = ()
     for decision in decisions:
-        if decision.outcome is not Outcome.APPROVE:
-            raise Refused("not_an_approval", f"decision {decision.id} does not approve")
-        reviewer(officers, decision.officer)
-        admit(decision, docket.model_copy(update={"approvals": approvals}))
+        try:
+            if decision.outcome is not Outcome.APPROVE:
+                raise Refused("not_an_approval", f"decision {decision.id} does not approve")
+            reviewer(officers, decision.officer)
+            admit(decision, docket.model_copy(update={"approvals": approvals}))
+        except Refused as refused:
+            raise Refused(refused.code, refused.reason, decision.id) from refused
         approvals = (*approvals, decision.officer)
     if len(approvals) < docket.approvals_needed:
         raise Refused(

@@ -77,15 +77,18 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
-        """One consistent look at the facts."""
+        """One consistent look at the facts: every query in it sees the same moment."""
         async with AsyncSession(self._reader, expire_on_commit=False) as session, session.begin():
+            if self._reader.dialect.name == "postgresql":
+                await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
     async def migrate(self) -> None:
-        """Bring the schema to the newest version; idempotent."""
-        async with self._writer.connect() as connection:
+        """Bring the schema to the newest version; idempotent, also when several processes start together."""
+        async with self._writer.begin() as connection:  # on SQLite, this alone shuts the others out
+            if self._writer.dialect.name == "postgresql":
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
             await connection.run_sync(_upgrade)
-            await connection.commit()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -102,9 +105,9 @@ def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
     def pragmas(connection: Any, _: Any) -> None:  # pyright: ignore[reportUnusedFunction]
         cursor = connection.cursor()
         for pragma in (
+            "busy_timeout=30000",  # first: changing the journal mode waits for a lock too
             "journal_mode=WAL",
             "synchronous=FULL",  # a decision survives power loss
-            "busy_timeout=30000",
             "foreign_keys=ON",
             "recursive_triggers=ON",  # or INSERT OR REPLACE walks round a delete trigger
         ):

@@ -84,6 +84,7 @@ class ReferralRow(SQLModel, table=True):
     partner: str = Field(max_length=64)
     reference: str = Field(max_length=128)
     work: str = Field(max_length=500)
+    registered_by: str = Field(max_length=64)
     received_at: datetime
 
 
@@ -111,9 +112,11 @@ async def load_case(session: AsyncSession, case: str) -> CaseRow:
 
 
 async def barred_officers(session: AsyncSession, case: CaseRow) -> tuple[str, ...]:
-    """Who referred or opened the case, by id, sorted."""
-    partners = await session.exec(select(ReferralRow.partner).where(ReferralRow.case == case.id))
-    return tuple(sorted({case.opened_by, *partners}))
+    """Who referred or opened the case, by id, sorted; also who took in a referral that joined it later."""
+    found = await session.exec(
+        select(ReferralRow.partner, ReferralRow.registered_by).where(ReferralRow.case == case.id)
+    )
+    return tuple(sorted({case.opened_by, *(name for row in found for name in row)}))
 
 
 class IntakeStore:
@@ -143,6 +146,7 @@ class IntakeStore:
                     partner=referral.partner,
                     reference=referral.reference,
                     work=referral.work,
+                    registered_by=opened_by,
                     received_at=now(),
                 )
             )

@@ -17,7 +17,7 @@ from precinto.contracts import OrderTask
 from precinto.domain.case import Stage
 from precinto.domain.errors import NotFound, NotVerified, Refused
 from precinto.domain.notification import Action, Delivery, Measure, Method, Notice, measure_id, notice_id, order_id
-from precinto.domain.review import Officer, carries_order
+from precinto.domain.review import ORDER_OVER, Officer, carries_order
 from precinto.domain.verification import Standing
 from precinto.ports import OpenNotice
 from precinto.store import ledger
@@ -146,7 +146,9 @@ class NotificationStore:
     async def issue(self, task: OrderTask, officers: Sequence[Officer], isps: Sequence[str]) -> str:
         """Issue the order that these decisions carry, with a notice for every ISP; idempotent."""
         async with self._database.write() as session:
-            if await session.get(OrderRow, task.order) is not None:
+            if (known := await session.get(OrderRow, task.order)) is not None:
+                if known.case != task.case:
+                    raise NotVerified("other_order", f"order {task.order} is that of another case")
                 return task.order
             case = await load_case(session, task.case)
             docket = await docket_of(session, case)
@@ -156,8 +158,10 @@ class NotificationStore:
                 carries_order(decisions, docket.model_copy(update={"approvals": ()}), officers)
                 if docket.bundle is None or task.order != order_id(task.case, docket.bundle):
                     raise Refused("other_order", "the order is not that of the bundle under review")
+                if task.valid_from + case.snapshot().order <= now():
+                    raise Refused(ORDER_OVER, "the order would be over before any ISP heard of it")
             except Refused as refused:
-                raise NotVerified(refused.code, refused.reason) from refused
+                raise NotVerified(refused.code, refused.reason, refused.decision) from refused
             order = await _write_order(session, task, case)
             measures = await _write_measures(session, order)
             queue_notices(session, order, isps, Action.BLOCK)
@@ -224,6 +228,8 @@ class NotificationStore:
             }
             await ledger.append(session, "notice_delivered", body, case=order.case)
             await _all_told(session, order)
+            if row.action == Action.BLOCK and order.ended_at is not None:
+                await _release_again(session, order, row.isp)
 
     async def failed(self, notice: str, reason: str, *, final: bool) -> None:
         """Record a failed try; ``final`` escalates the notice to a human."""
@@ -276,6 +282,25 @@ class NotificationStore:
                 body = {"order": order, "action": action.value, "isps": reminded}
                 await ledger.append(session, "reminders_queued", body, case=row.case)
             return len(reminded)
+
+
+async def _release_again(session: AsyncSession, order: OrderRow, isp: str) -> None:
+    """A block was on its way when its order ended, and the ISP took it: ask for the release once more."""
+    case = await load_case(session, order.case)
+    if case.stage == Stage.CLOSED:
+        await raise_escalation(session, case.id, "block_after_end", isp)
+        return
+    newest = await _newest(session, order.id, isp, Action.RELEASE)
+    if newest is None or newest.state != NoticeState.QUEUED:
+        queue_notices(session, order, [isp], Action.RELEASE, newest.reminder + 1 if newest else 0)
+    await session.exec(
+        update(StandingRow)
+        .where(
+            col(StandingRow.isp) == isp,
+            col(StandingRow.measure).in_(select(MeasureRow.id).where(MeasureRow.order == order.id)),
+        )
+        .values(standing=Standing.PENDING.value, since=now())
+    )
 
 
 async def _newest(session: AsyncSession, order: str, isp: str, action: Action) -> NoticeRow | None:

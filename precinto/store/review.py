@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from precinto.domain.case import Closure, Stage
 from precinto.domain.errors import NotVerified, Refused
 from precinto.domain.model import digest
-from precinto.domain.review import Decision, Docket, Officer, Outcome, reviewer
+from precinto.domain.review import Decision, Docket, Officer, Outcome, admit, reviewer
 from precinto.store import ledger
 from precinto.store.database import Database, now
 from precinto.store.intake import CaseRow, barred_officers, load_case
@@ -87,7 +87,8 @@ async def on_file(session: AsyncSession, case: str, decision: str) -> Decision:
     """
     row = await session.get(DecisionRow, decision)
     if row is None or row.case != case:
-        raise NotVerified("decision_not_on_file", f"no officer has filed decision {decision} in this case")
+        reason = f"no officer has filed decision {decision} in this case"
+        raise NotVerified("decision_not_on_file", reason, decision)
     return row.decision()
 
 
@@ -178,13 +179,16 @@ class ReviewStore:
         """Carry out a rejection (returns the closure) or a return for more evidence (returns None)."""
         async with self._database.write() as session:
             last = await on_file(session, case, decision)
+            row = await load_case(session, case)
             try:
                 reviewer(officers, last.officer)
                 if last.outcome not in {Outcome.REJECT, Outcome.RETURN}:
                     raise Refused("not_a_conclusion", f"decision {last.id} neither rejects nor returns the case")
+                if row.stage == Stage.REVIEW:
+                    # The gate counts for itself: what the docket says of approvals came from outside.
+                    admit(last, (await docket_of(session, row)).model_copy(update={"approvals": ()}))
             except Refused as refused:
-                raise NotVerified(refused.code, refused.reason) from refused
-            row = await load_case(session, case)
+                raise NotVerified(refused.code, refused.reason, last.id) from refused
             rejected = last.outcome is Outcome.REJECT
             if row.stage == Stage.REVIEW:
                 row.advance(Stage.CLOSED if rejected else Stage.EVIDENCE)

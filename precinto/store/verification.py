@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Text
+from sqlalchemy import Text, or_
 from sqlmodel import Field, SQLModel, col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.contracts import EndTask
 from precinto.domain.case import Closure, Stage
-from precinto.domain.errors import NotVerified, Refused
+from precinto.domain.errors import NotFound, NotVerified, Refused
 from precinto.domain.model import canonical_json, digest
 from precinto.domain.notification import Action
 from precinto.domain.review import Officer, Outcome, reviewer
@@ -20,7 +20,7 @@ from precinto.domain.verification import Ruling, Standing, standing
 from precinto.ports import Due, Round
 from precinto.store import ledger
 from precinto.store.database import Database
-from precinto.store.intake import load_case
+from precinto.store.intake import CaseRow, load_case
 from precinto.store.notification import (
     MeasureRow,
     NoticeRow,
@@ -57,7 +57,7 @@ class VerificationStore:
         self._database = database
 
     async def due(self, isp: str, after: str, limit: int) -> Sequence[Due]:
-        """Measures to verify at an ISP: its notice was delivered, and the case is not closed."""
+        """Measures to verify at an ISP: its notice was delivered or the order has ended, and the case is not closed."""
         delivered = (
             select(NoticeRow.order).where(NoticeRow.isp == isp, NoticeRow.state == NoticeState.DELIVERED).distinct()
         )
@@ -66,11 +66,14 @@ class VerificationStore:
                 select(StandingRow.measure, StandingRow.isp, MeasureRow.target, OrderRow.case)
                 .join(MeasureRow, col(MeasureRow.id) == StandingRow.measure)
                 .join(OrderRow, col(OrderRow.id) == MeasureRow.order)
+                .join(CaseRow, col(CaseRow.id) == OrderRow.case)
                 .where(
+                    CaseRow.stage != Stage.CLOSED,
                     StandingRow.isp == isp,
                     StandingRow.measure > after,
                     StandingRow.standing != Standing.RELEASED,
-                    col(MeasureRow.order).in_(delivered),
+                    # An ISP that never confirmed the order may have blocked all the same.
+                    or_(col(MeasureRow.order).in_(delivered), col(OrderRow.ended_at).is_not(None)),
                 )
                 .order_by(col(StandingRow.measure))
                 .limit(limit)
@@ -97,6 +100,8 @@ class VerificationStore:
         """End an order: from now on the block must be gone. Writes the release notices; idempotent."""
         async with self._database.write() as session:
             order = await load_order(session, task.order)
+            if order.case != task.case:
+                raise NotFound(f"case {task.case!r} has no order {task.order!r}")
             case = await load_case(session, task.case)
             terms = case.snapshot()
             if order.ended_at is not None:
@@ -189,6 +194,8 @@ async def _move(session: AsyncSession, one: Round, order: OrderRow) -> bool:
     row = await session.get_one(StandingRow, (one.measure, one.isp))
     if order.ended_at is not None and one.at <= order.ended_at:
         return False  # measured while the order was still in force: says nothing about its end
+    if row.measured_at is not None and one.at < row.measured_at:
+        return False  # two sweeps overlapped, and the newer one was recorded first
     before = Standing(row.standing)
     terms = (await load_case(session, order.case)).snapshot()
     row.ruling, row.measured_at = one.verdict.ruling.value, one.at

@@ -1,0 +1,173 @@
+"""Precinto itself: the real workflow, activities, store and engine.
+
+Fakes stand for the browser, the ISPs and their resolvers, and nothing else: what these cost is theirs, and differs
+by orders of magnitude between installations. Here is measured what Precinto adds around them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle
+
+import activities
+import workflows
+from bench.mailbox import Inbox, Outbox
+from bench.plan import VANTAGES, Load
+from bench.subjects.desks import persist
+from precinto import engine, stubs
+from precinto.contracts import Admission, CaseEnd, Sealed, SweepTask
+from precinto.domain.evidence import Manifest, guard
+from precinto.domain.intake import Referral, Service, Target, TargetKind, normalise
+from precinto.domain.model import digest
+from precinto.domain.review import Decision, Outcome, decision_id
+from precinto.domain.terms import Terms
+from precinto.ports import Capture, CapturedFile, Ports
+from precinto.store import Database, Store
+from precinto.store.evidence import EvidenceStore
+from tests.fakes import OFFICERS, FakeIsp, FakeProber, FakeRegistry, MemoryBlobs
+
+PAGE = b"<h1>convert any video</h1>" * 40
+"""About 1 KB, as the benchmark of the peers captures."""
+
+REASONS = "The service copies recordings at request; the bundle shows it."
+
+
+class _Browser:
+    """A fake crawler: a page of 1 KB, at once."""
+
+    async def capture(self, target: Target) -> Capture:
+        content = target.value.encode() + PAGE
+        page = CapturedFile(name="page.html", media_type="text/html", content=content)
+        return Capture(files=(page,), addresses={target.value: ("127.0.1.1",)}, tools={"fake": "1"}, vantage="bench")
+
+
+class _Isp(FakeIsp):
+    """A fake ISP that remembers what it blocks, not every notice that it got."""
+
+    async def deliver(self, notice: Any) -> Any:
+        delivery = await super().deliver(notice)
+        self.received.clear()
+        return delivery
+
+
+class _Evidence:
+    """The real repository, which also tells the reviewer that there is something to read."""
+
+    def __init__(self, store: EvidenceStore, outbox: Outbox) -> None:
+        self._store, self._outbox = store, outbox
+
+    async def sealed(self, case: str, attempt: int) -> Sealed | None:
+        return await self._store.sealed(case, attempt)
+
+    async def seal(self, manifest: Manifest, bundle: str, review_until: datetime) -> Sealed:
+        sealed = await self._store.seal(manifest, bundle, review_until)
+        self._outbox.tell(manifest.case, sealed.bundle)
+        return sealed
+
+
+def _database(folder: Path) -> Database:
+    return Database(f"sqlite+aiosqlite:///{folder / 'precinto.db'}")
+
+
+class _Desk:
+    def __init__(self, client: Client, store: Store, inbox: Inbox) -> None:
+        self._client, self._store, self._inbox = client, store, inbox
+
+    async def open(self, name: str, load: Load) -> WorkflowHandle[Any, CaseEnd]:
+        target = normalise(TargetKind.DOMAIN, f"{name}.example.org")
+        service = Service.STREAM_RIPPER
+        referral = Referral(partner="ifpi", reference=name, target=target, service=service, work="A recording")
+        terms = Terms(
+            procedure="bench",
+            basis="art-1",
+            review=timedelta(hours=1),
+            order=load.order,
+            comply=timedelta(hours=1),
+            remind=timedelta(hours=1),
+            release=timedelta(hours=1),
+            recheck=load.recheck,
+        )
+        findings = guard(target, FakeRegistry.protected)
+        case = (await self._store.intake.register(referral, findings, "operator-1", terms)).case
+        await engine.start_case(self._client, case, terms, service, "A case of the benchmark")
+        return self._client.get_workflow_handle(stubs.case_workflow(case), result_type=CaseEnd)
+
+    async def decide(self, name: str, handle: WorkflowHandle[Any, Any]) -> None:
+        case = handle.id.partition("/")[2]
+        await self._inbox.next(case)
+        self._inbox.forget(case)
+        bundle = (await self._store.review.docket(case)).bundle
+        if bundle is None:
+            raise AssertionError(f"{case} has no bundle after it was sealed")
+        decision = Decision(
+            id=decision_id(case, bundle, OFFICERS[0].id, Outcome.APPROVE),
+            officer=OFFICERS[0].id,
+            outcome=Outcome.APPROVE,
+            bundle=bundle,
+            basis="art-1",
+            reasons=digest(REASONS.encode()),
+        )
+        await self._store.review.submit(case, decision, "reviewer", REASONS)
+        await persist(
+            lambda: handle.execute_update("decide", decision, id=decision.id, result_type=Admission)
+        )
+        await self._store.review.admitted(decision.id)
+
+    async def sweep(self, tick: str) -> None:
+        async def one(vantage: str) -> None:
+            await self._client.execute_workflow(
+                "VerificationSweep", SweepTask(vantage=vantage), id=f"sweep/{tick}/{vantage}", task_queue=stubs.CASES
+            )
+
+        await asyncio.gather(*map(one, VANTAGES))
+
+
+class Precinto:
+    """The subject of all this."""
+
+    async def connect(self, address: str) -> Client:
+        """As an installation connects."""
+        client = await engine.connect(address)
+        await engine.register_attributes(client)
+        return client
+
+    @asynccontextmanager
+    async def worker(self, client: Client, folder: Path) -> AsyncGenerator[None]:
+        """One process with every queue, as an installation on one machine runs it."""
+        database = _database(folder)
+        await database.migrate()
+        store = Store(database)
+        isps: dict[str, FakeIsp] = {vantage: _Isp() for vantage in VANTAGES}
+        ports = Ports(
+            registry=FakeRegistry(isps),
+            crawlers={TargetKind.DOMAIN: _Browser()},
+            prober=FakeProber(isps),
+            blobs=MemoryBlobs(),
+            signals=engine.TemporalSignals(client),
+            intake=store.intake,
+            evidence=_Evidence(store.evidence, Outbox(folder)),
+            review=store.review,
+            notification=store.notification,
+            verification=store.verification,
+        )
+        async with engine.workers(
+            client, workflows.WORKFLOWS, activities.build(ports), VANTAGES, drain=timedelta(seconds=1)
+        ):
+            yield
+        await database.close()
+
+    @asynccontextmanager
+    async def desk(self, client: Client, folder: Path, inbox: Inbox) -> AsyncGenerator[_Desk]:
+        """A desk beside the same database."""
+        database = _database(folder)
+        yield _Desk(client, Store(database), inbox)
+        await database.close()
+
+
+SUBJECT = Precinto()

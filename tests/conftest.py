@@ -1,0 +1,113 @@
+"""The servers that tests share: one Temporal dev server and one PostgreSQL for each process of the test run.
+
+Both are real. A test gets a database of its own, copied from one that was migrated once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from precinto import engine
+from precinto.store import Database, Store
+from tests.postgres import PostgresCluster, server_binaries
+
+_TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncGenerator[str]:
+    """Address of a Temporal dev server that knows our search attributes."""
+    binary = os.environ.get("PRECINTO_TEMPORAL") or shutil.which("temporal") or "/tmp/w/gotool/bin/temporal"
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=binary,
+        dev_server_extra_args=["--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true"],
+    ) as server:
+        await engine.register_attributes(server.client)
+        yield server.client.service_client.config.target_host
+
+
+@pytest.fixture(scope="session")
+async def client(temporal: str) -> Client:
+    """A client of the dev server, as the engine makes it."""
+    return await engine.connect(temporal)
+
+
+@pytest.fixture(scope="session")
+async def postgres() -> AsyncGenerator[PostgresCluster]:
+    """A private PostgreSQL cluster with a migrated template database."""
+    binaries = server_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL server on this machine (initdb); the SQLite half of these tests runs")
+    # Not below pytest's own folder: that is closed to the unprivileged user, and too long for a socket's path.
+    folder = Path(tempfile.mkdtemp(prefix="precinto-pg-"))
+    folder.chmod(0o755)
+    cluster = PostgresCluster(binaries, folder / "cluster")
+    try:
+        await cluster.start()
+        await _migrate(await cluster.create(name=_TEMPLATE))
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    path = tmp_path_factory.mktemp("template") / "precinto.db"
+    await _migrate(f"sqlite+aiosqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest) -> Path | PostgresCluster:
+    """Where the databases of this test come from: a file to copy, or a cluster with a template."""
+    return request.getfixturevalue("sqlite_template" if request.param == "sqlite" else "postgres")
+
+
+@pytest.fixture
+async def empty_url(databases: Path | PostgresCluster, tmp_path: Path) -> str:
+    """Address of a database without any table."""
+    if isinstance(databases, Path):
+        return f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
+    return await databases.create()
+
+
+@pytest.fixture
+async def database(databases: Path | PostgresCluster, tmp_path: Path) -> AsyncGenerator[Database]:
+    """A migrated database without any row: the test runs on SQLite and on PostgreSQL."""
+    if isinstance(databases, Path):
+        url = f"sqlite+aiosqlite:///{shutil.copy(databases, tmp_path / 'precinto.db')}"
+    else:
+        url = await databases.create(template=_TEMPLATE)
+    opened = Database(url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def store(database: Database) -> Store:
+    """The repositories on an empty database of either kind."""
+    return Store(database)
+
+
+@pytest.fixture
+async def sqlite_store(sqlite_template: Path, tmp_path: Path) -> AsyncGenerator[Store]:
+    """The repositories on SQLite, where a test is not about the database."""
+    database = Database(f"sqlite+aiosqlite:///{shutil.copy(sqlite_template, tmp_path / 'precinto.db')}")
+    yield Store(database)
+    await database.close()
+
+
+async def _migrate(url: str) -> None:
+    database = Database(url)
+    await database.migrate()
+    await database.close()

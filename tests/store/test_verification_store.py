@@ -1,0 +1,264 @@
+"""Measurements in the store: what moves a standing, what does not, and how an order ends."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlmodel import func, select
+
+from precinto.domain.case import Closure, Stage
+from precinto.domain.errors import IllegalTransition, NotFound, NotVerified
+from precinto.domain.notification import Action, Method, measure_id
+from precinto.domain.review import Outcome
+from precinto.domain.verification import Facts, Ruling, Standing, judge
+from precinto.store import Store, ledger
+from precinto.store.intake import CaseRow
+from precinto.store.notification import OrderRow, StandingRow
+from precinto.store.review import EscalationRow
+from precinto.store.verification import ObservationRow
+from tests.store.steps import ISPS, TERMS, deliver, end, file, issue, measured, open_case
+
+NOW = datetime.now(UTC)
+OVERDUE = NOW + TERMS.comply
+
+
+@pytest.fixture
+async def case(store: Store) -> str:
+    """A case in evidence."""
+    return await open_case(store)
+
+
+@pytest.fixture
+async def order(store: Store, case: str) -> str:
+    """Its order, delivered to every ISP at ``NOW``."""
+    issued = await issue(store, case, valid_from=NOW)
+    await deliver(store, issued, Action.BLOCK, NOW)
+    return issued
+
+
+@pytest.fixture
+def measure(order: str) -> str:
+    """The order's one measure."""
+    return measure_id(order, "y2mate.com", Method.DNS)
+
+
+async def standing(store: Store, measure: str, isp: str = "isp0") -> str:
+    """Where the measure stands at an ISP."""
+    async with store.database.read() as session:
+        return (await session.get_one(StandingRow, (measure, isp))).standing
+
+
+class TestObserve:
+    """A round of measurement is kept, and moves a standing where it proves something."""
+
+    async def test_blocked_is_compliant(self, store: Store, measure: str) -> None:
+        assert await store.verification.observe([measured(measure, "isp0", Ruling.BLOCKED, NOW)]) == {}
+        assert await standing(store, measure) == Standing.COMPLIANT
+        assert await standing(store, measure, "isp1") == Standing.PENDING
+
+    async def test_open_is_a_lapse_only_after_the_term_to_comply(self, store: Store, case: str, measure: str) -> None:
+        early = OVERDUE - timedelta(microseconds=1)
+        assert await store.verification.observe([measured(measure, "isp0", Ruling.NOT_BLOCKED, early)]) == {}
+        assert await standing(store, measure) == Standing.PENDING
+        assert await store.verification.observe([measured(measure, "isp0", Ruling.NOT_BLOCKED, OVERDUE)]) == {case: 1}
+        assert await standing(store, measure) == Standing.LAPSED
+
+    async def test_a_lapse_is_told_once_a_term(self, store: Store, case: str, measure: str) -> None:
+        async def told(at: datetime) -> dict[str, int]:
+            return await store.verification.observe([measured(measure, "isp0", Ruling.NOT_BLOCKED, at)])
+
+        assert await told(OVERDUE) == {case: 1}
+        assert await told(OVERDUE + TERMS.remind / 2) == {}
+        assert await told(OVERDUE + TERMS.remind) == {case: 1}
+
+    async def test_a_new_lapse_after_compliance_is_told_at_once(self, store: Store, case: str, measure: str) -> None:
+        tick = TERMS.remind / 10
+        for n, (ruling, told) in enumerate(
+            [(Ruling.NOT_BLOCKED, {case: 1}), (Ruling.BLOCKED, {}), (Ruling.NOT_BLOCKED, {case: 1})]
+        ):
+            assert await store.verification.observe([measured(measure, "isp0", ruling, OVERDUE + n * tick)]) == told
+
+    @pytest.mark.parametrize("ruling", [Ruling.VANTAGE_FAULT, Ruling.INCONCLUSIVE, Ruling.SITE_DOWN])
+    async def test_a_round_that_proves_nothing_moves_nothing(self, store: Store, measure: str, ruling: Ruling) -> None:
+        await store.verification.observe([measured(measure, "isp0", Ruling.BLOCKED, NOW)])
+        assert await store.verification.observe([measured(measure, "isp0", ruling, OVERDUE)]) == {}
+        assert await standing(store, measure) == Standing.COMPLIANT
+
+    async def test_an_older_round_does_not_undo_a_newer_one(self, store: Store, measure: str) -> None:
+        """Two sweeps can overlap; what is recorded last need not have been measured last."""
+        later = OVERDUE + TERMS.comply
+        await store.verification.observe([measured(measure, "isp0", Ruling.BLOCKED, later)])
+        await store.verification.observe([measured(measure, "isp0", Ruling.NOT_BLOCKED, OVERDUE)])
+        assert await standing(store, measure) == Standing.COMPLIANT
+
+    async def test_the_same_round_again_is_kept_once(self, store: Store, measure: str) -> None:
+        one = measured(measure, "isp0", Ruling.BLOCKED, NOW)
+        for _ in range(2):
+            await store.verification.observe([one])
+        async with store.database.read() as session:
+            assert (await session.exec(select(func.count()).select_from(ObservationRow))).one() == 1
+
+    async def test_anyone_can_recompute_the_verdict_from_what_is_kept(self, store: Store, measure: str) -> None:
+        one = measured(measure, "isp0", Ruling.NOT_BLOCKED, NOW)
+        one = one.model_copy(update={"verdict": judge(one.facts)})
+        await store.verification.observe([one])
+        async with store.database.read() as session:
+            (row,) = await session.exec(select(ObservationRow))
+        again = judge(Facts.model_validate(json.loads(row.facts)))
+        assert (again.ruling, again.rule, again.rules) == (row.ruling, row.rule, row.rules)
+
+    async def test_nothing_measured_writes_nothing(self, store: Store, order: str) -> None:
+        before = await ledger.verify(store.database)
+        assert await store.verification.observe([]) == {}
+        assert await ledger.verify(store.database) == before
+
+
+class TestDue:
+    """What a vantage has to measure."""
+
+    async def test_measures_at_this_isp_in_pages(self, store: Store, measure: str) -> None:
+        assert [due.measure for due in await store.verification.due("isp0", "", 10)] == [measure]
+        assert await store.verification.due("isp0", measure, 10) == []
+        assert await store.verification.due("nobody", "", 10) == []
+
+    async def test_not_before_the_isp_has_the_order(self, store: Store, case: str) -> None:
+        await issue(store, case)
+        assert await store.verification.due("isp0", "", 10) == []
+
+    async def test_not_once_it_was_measured_open_after_the_end(
+        self, store: Store, case: str, order: str, measure: str
+    ) -> None:
+        await end(store, case, order, NOW)
+        await store.verification.observe([measured(measure, "isp0", Ruling.NOT_BLOCKED, OVERDUE)])
+        assert await store.verification.due("isp0", "", 10) == []
+        assert len(await store.verification.due("isp1", "", 10)) == 1
+
+    async def test_after_the_end_also_at_an_isp_that_never_confirmed(self, store: Store, case: str) -> None:
+        """It may have blocked all the same, and that it did not must be measured like everything else."""
+        order = await issue(store, case)
+        await end(store, case, order, NOW)
+        assert len(await store.verification.due("isp0", "", 10)) == 1
+
+    async def test_not_in_a_closed_case(self, store: Store, case: str, order: str) -> None:
+        await end(store, case, order, NOW)
+        await store.verification.close(case, Closure.ESCALATED, NOW)
+        assert await store.verification.due("isp0", "", 10) == []
+
+
+class TestEnd:
+    """From the end of the order on, the block must be gone; only a measurement says that it is."""
+
+    async def test_the_end_asks_every_isp_to_release(self, store: Store, case: str, order: str) -> None:
+        await end(store, case, order, NOW)
+        notices = await store.notification.undelivered(order, Action.RELEASE)
+        assert {one.notice.isp for one in notices} == set(ISPS)
+        async with store.database.read() as session:
+            assert (await session.get_one(CaseRow, case)).stage == Stage.UNBLOCKING
+            assert not (await session.get_one(OrderRow, order)).revoked
+
+    async def test_ending_again_is_the_same(self, store: Store, case: str, order: str) -> None:
+        await end(store, case, order, NOW)
+        before = await ledger.verify(store.database)
+        await end(store, case, order, NOW + timedelta(hours=1))
+        assert await ledger.verify(store.database) == before
+
+    async def test_a_measurement_from_before_the_end_is_no_release(
+        self, store: Store, case: str, order: str, measure: str
+    ) -> None:
+        """A sweep that began before the end and found the site open says nothing about the unblock."""
+        await end(store, case, order, NOW)
+        await store.verification.observe([measured(measure, "isp0", Ruling.NOT_BLOCKED, NOW)])
+        assert await standing(store, measure) == Standing.PENDING
+        await store.verification.observe(
+            [measured(measure, "isp0", Ruling.NOT_BLOCKED, NOW + timedelta(microseconds=1))]
+        )
+        assert await standing(store, measure) == Standing.RELEASED
+        assert await store.verification.release(order) == {Standing.RELEASED: 1, Standing.PENDING: 1}
+
+    async def test_compliance_before_the_end_is_no_release(
+        self, store: Store, case: str, order: str, measure: str
+    ) -> None:
+        await store.verification.observe([measured(measure, isp, Ruling.BLOCKED, NOW) for isp in ISPS])
+        await end(store, case, order, OVERDUE)
+        assert await store.verification.release(order) == {Standing.PENDING: 2}
+
+    async def test_an_isp_that_keeps_blocking_overstays_after_its_term(
+        self, store: Store, case: str, order: str, measure: str
+    ) -> None:
+        await end(store, case, order, NOW)
+        await deliver(store, order, Action.RELEASE, NOW)
+        await store.verification.observe(
+            [measured(measure, "isp0", Ruling.BLOCKED, OVERDUE - timedelta(microseconds=1))]
+        )
+        assert await standing(store, measure) == Standing.PENDING
+        await store.verification.observe([measured(measure, "isp0", Ruling.BLOCKED, OVERDUE)])
+        assert await standing(store, measure) == Standing.OVERSTAYING
+        assert await store.notification.remind(order, Standing.OVERSTAYING, OVERDUE) == 1
+
+    async def test_a_revocation_on_file_ends_it_early(self, store: Store, case: str, order: str) -> None:
+        bundle = (await store.evidence.sealed(case, 1)).bundle  # type: ignore[union-attr]
+        revocation = await file(store, case, bundle, "reviewer-2", Outcome.REVOKE)
+        await end(store, case, order, NOW, revocation.id)
+        async with store.database.read() as session:
+            assert (await session.get_one(OrderRow, order)).revoked
+
+    @pytest.mark.parametrize(
+        ("officer", "outcome", "code"),
+        [
+            (None, Outcome.REVOKE, "decision_not_on_file"),
+            ("operator-1", Outcome.REVOKE, "not_a_reviewer"),
+            ("stranger", Outcome.REVOKE, "unknown_officer"),
+            ("reviewer-2", Outcome.REJECT, "not_a_revocation"),
+        ],
+    )
+    async def test_a_revocation_that_is_not_borne_out_ends_nothing(
+        self, store: Store, case: str, order: str, officer: str | None, outcome: Outcome, code: str
+    ) -> None:
+        revocation = "made-up"
+        if officer is not None:
+            bundle = (await store.evidence.sealed(case, 1)).bundle  # type: ignore[union-attr]
+            revocation = (await file(store, case, bundle, officer, outcome)).id
+        with pytest.raises(NotVerified) as refused:
+            await end(store, case, order, NOW, revocation)
+        assert refused.value.code == code
+        async with store.database.read() as session:
+            assert (await session.get_one(OrderRow, order)).ended_at is None
+
+    async def test_an_order_of_another_case_cannot_be_ended(self, store: Store, order: str) -> None:
+        other = await open_case(store, "flvto.biz")
+        with pytest.raises(NotFound):
+            await end(store, other, order, NOW)
+
+    async def test_there_is_no_end_without_an_order(self, store: Store, case: str) -> None:
+        with pytest.raises(NotFound):
+            await end(store, case, "no-order", NOW)
+
+
+class TestClose:
+    """A case closes once, and an escalated one says which ISPs still block."""
+
+    async def test_measured_open_everywhere(self, store: Store, case: str, order: str) -> None:
+        await end(store, case, order, NOW)
+        await store.verification.close(case, Closure.UNBLOCKED, NOW)
+        before = await ledger.verify(store.database)
+        await store.verification.close(case, Closure.ESCALATED, NOW)
+        assert await ledger.verify(store.database) == before
+        async with store.database.read() as session:
+            row = await session.get_one(CaseRow, case)
+        assert (row.stage, row.closure, row.closed_at, row.due_at) == (Stage.CLOSED, Closure.UNBLOCKED, NOW, None)
+
+    async def test_an_escalated_closure_names_the_isps(
+        self, store: Store, case: str, order: str, measure: str
+    ) -> None:
+        await end(store, case, order, NOW)
+        await store.verification.observe([measured(measure, "isp1", Ruling.NOT_BLOCKED, OVERDUE)])
+        await store.verification.close(case, Closure.ESCALATED, OVERDUE)
+        async with store.database.read() as session:
+            rows = list(await session.exec(select(EscalationRow)))
+        assert [(row.what, row.subject) for row in rows] == [("block_not_lifted", "isp0")]
+
+    async def test_not_while_the_order_is_in_force(self, store: Store, case: str, order: str) -> None:
+        with pytest.raises(IllegalTransition):
+            await store.verification.close(case, Closure.UNBLOCKED, NOW)
