@@ -236,8 +236,12 @@ class ReviewRepository(Protocol):
         """
         ...
 
-    async def submit(self, case: str, decision: Decision, role: str, reasons: str) -> None:
-        """File an officer's decision with its reasons, before the case is told of it; idempotent by id."""
+    async def submit(self, case: str, decision: Decision, role: str, reasons: str) -> str:
+        """File an officer's decision with its reasons, before the case is told of it; idempotent by id.
+
+        Returns:
+            The ticket to tell the case with: the same each time, and not to be guessed.
+        """
         ...
 
     async def refuse(self, case: str, decision: str, code: str) -> None:

@@ -46,6 +46,7 @@ class DecisionRow(SQLModel, table=True):
     submitted_at: datetime
     state: str = Field(max_length=10)
     refusal: str | None = Field(default=None, max_length=60)
+    ticket: str = Field(max_length=36)
 
     def decision(self) -> Decision:
         """What of it enters history."""
@@ -122,8 +123,12 @@ class ReviewStore:
         async with self._database.read() as session:
             return await docket_of(session, await load_case(session, case))
 
-    async def submit(self, case: str, decision: Decision, role: str, reasons: str) -> None:
+    async def submit(self, case: str, decision: Decision, role: str, reasons: str) -> str:
         """File an officer's decision with its reasons, before the case is told of it; idempotent by id.
+
+        Returns:
+            The ticket to tell the case with (the id of the Temporal update): the same each time, so that a repeated
+            telling is one, and random, so that nobody can take it in advance.
 
         Raises:
             Refused: ``reasons_digest`` or ``decision_changed`` (the same decision, on file with other reasons).
@@ -135,11 +140,13 @@ class ReviewStore:
             if known := await session.get(DecisionRow, decision.id):
                 if known.decision() != decision:
                     raise Refused("decision_changed", f"{decision.officer} has filed this decision with other reasons")
-                return
+                return known.ticket
             fields = decision.model_dump(mode="json", exclude={"v", "reasons"})
+            ticket = str(uuid.uuid4())
             session.add(
                 DecisionRow(
                     **fields,
+                    ticket=ticket,
                     case=case,
                     role=role,
                     reasons=reasons,
@@ -149,6 +156,7 @@ class ReviewStore:
             )
             body = {**fields, "role": role, "reasons": decision.reasons}
             await ledger.append(session, "decision_submitted", body, case=case, actor=decision.officer)
+            return ticket
 
     async def admitted(self, decision: str) -> None:
         """Note that the case has taken a decision; idempotent."""

@@ -1,0 +1,146 @@
+"""The Temporal server of the embedded default: found on this machine, downloaded, or built, and how it is started.
+
+For one machine and for trying out; a production installation gives the address of a Temporal cluster instead.
+Looked for in this order: ``temporal`` on PATH; the binary kept from an earlier time; the download that Temporal's SDK
+makes; a build with Go from pinned sources (``tools/temporal``, four to five minutes on two cores, once).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+from temporalio.testing import WorkflowEnvironment
+
+from precinto import stubs
+from precinto.domain.errors import CannotHere
+
+VERSION = "v1.5.1"
+"""Of the Temporal CLI: server 1.29.1, UI 2.42.1. Later ones cannot be built from the Go module proxy."""
+
+_TOOL = Path(__file__).resolve().parents[1] / "tools" / "temporal"
+_PACKAGE = "github.com/temporalio/cli"
+_DOWNLOAD_SECONDS = 180
+_REPORT_SECONDS = 15
+
+log = structlog.get_logger(__name__)
+Progress = Callable[[str], None]
+
+
+def cache_folder() -> Path:
+    """Where what is fetched or built once is kept, outside any checkout (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "precinto"
+
+
+def installed() -> Path | None:
+    """A Temporal CLI that is here already: on PATH, or kept from an earlier time."""
+    if on_path := shutil.which("temporal"):
+        return Path(on_path)
+    return kept if os.access(kept := _kept(), os.X_OK) else None
+
+
+async def temporal_binary(progress: Progress) -> Path:
+    """The Temporal CLI; fetched or built if need be.
+
+    Args:
+        progress: Told, in words, of what takes long.
+
+    Raises:
+        CannotHere: There is none and none can be made; says what was tried and what helps.
+    """
+    if found := installed():
+        return found
+    progress(f"fetching the Temporal dev server {VERSION}")
+    try:
+        return await _download()
+    except (RuntimeError, TimeoutError) as error:
+        log.info("temporal_download_failed", reason=str(error))
+        return await _build(progress)
+
+
+def server_command(
+    binary: Path, address: str, ui_port: int | None, database: Path, options: Sequence[str] = ()
+) -> list[str]:
+    """How the server is started.
+
+    The write-ahead log makes SQLite 2.6 times faster than the dev server's own pragmas, and ``synchronous=full``
+    keeps what was acknowledged through a power cut. The search attributes are registered at the start, because one
+    that is missing wedges every case.
+
+    Args:
+        binary: From :func:`temporal_binary`.
+        address: Of its frontend, ``host:port``.
+        ui_port: Port of its web interface; None for none.
+        database: Its SQLite file.
+        options: Further options of ``temporal server start-dev``.
+    """
+    host, _, port = address.rpartition(":")
+    attributes = [f"--search-attribute={name}={kind}" for name, kind in stubs.SEARCH_ATTRIBUTES.items()]
+    return [
+        str(binary), "server", "start-dev", "--ip", host, "--port", port, "--log-level", "error",
+        *(["--headless"] if ui_port is None else ["--ui-port", str(ui_port)]),
+        "--db-filename", str(database),
+        "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full",
+        *attributes, *options,
+    ]  # fmt: skip
+
+
+def _kept() -> Path:
+    return cache_folder() / "temporal" / VERSION / "temporal"
+
+
+async def _download() -> Path:
+    """Let the SDK fetch its server into a folder of ours, and keep the file that it leaves there."""
+    folder = _kept().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    async with asyncio.timeout(_DOWNLOAD_SECONDS):
+        server = await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType]
+            download_dest_dir=str(folder), dev_server_download_version=VERSION
+        )
+        await server.shutdown()
+    programs = [path for path in folder.iterdir() if path.is_file() and os.access(path, os.X_OK)]
+    return max(programs, key=lambda path: path.stat().st_mtime).rename(_kept())
+
+
+async def _build(progress: Progress) -> Path:
+    go = shutil.which("go")
+    if go is None or not _TOOL.is_dir():
+        raise CannotHere(
+            "the Temporal dev server is not here and could not be downloaded: install the Temporal CLI "
+            "(https://docs.temporal.io/cli) so that 'temporal' is on PATH, or Go 1.25 or later, with which it is "
+            "built, or set PRECINTO_TEMPORAL_ADDRESS to a server that runs"
+        )
+    target = _kept()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f"temporal.{os.getpid()}")
+    # Under a name of its own first, so that an interrupted build is never taken for the real one.
+    building = await asyncio.create_subprocess_exec(
+        go, "build", "-trimpath", "-ldflags", f"-s -w -X {_PACKAGE}/temporalcli.Version={VERSION.removeprefix('v')}",
+        "-o", str(fresh), f"{_PACKAGE}/cmd/temporal",
+        cwd=_TOOL, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output = await _watched(building, progress)
+    if building.returncode != 0:
+        raise CannotHere(f"the Temporal dev server could not be built with Go: {output.strip()[-500:]}")
+    fresh.rename(target)
+    return target
+
+
+async def _watched(building: asyncio.subprocess.Process, progress: Progress) -> str:
+    started = time.monotonic()
+    waiting = asyncio.create_task(building.communicate())
+    try:
+        while not (await asyncio.wait({waiting}, timeout=_REPORT_SECONDS))[0]:
+            minutes, seconds = divmod(int(time.monotonic() - started), 60)
+            progress(
+                f"building the Temporal dev server {VERSION} with Go, once: {minutes}:{seconds:02} so far (about 5)"
+            )
+        return (await waiting)[0].decode(errors="replace")
+    finally:
+        if building.returncode is None:
+            building.kill()
