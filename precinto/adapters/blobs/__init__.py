@@ -1,0 +1,1 @@
+"""Blob stores: bytes under their SHA-256."""

@@ -1,0 +1,1 @@
+"""Channels: the ways in which notices reach an ISP."""

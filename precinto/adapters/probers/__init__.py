@@ -1,0 +1,1 @@
+"""Probers: what an ISP's customers get, measured."""

@@ -1,0 +1,159 @@
+"""The registry: who the authority works with, as one TOML file that a person keeps.
+
+Everything in it is checked when it is read, the options of each channel too: a typing mistake shows when a process
+starts, with file and key, not weeks later when an order is due.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import idna
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
+
+from precinto.domain.errors import BadInput, NotFound
+from precinto.domain.evidence import ProtectedName
+from precinto.domain.model import Value
+from precinto.domain.review import Officer, Role
+from precinto.endpoints import AddressPort
+from precinto.plugins import ChannelPlugin, load_channel
+from precinto.ports import Channel, Isp
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}\Z")]
+"""Lower-case letters, digits and hyphens: ids become parts of queue names, workflow ids and addresses."""
+
+
+def _a_labels(name: str) -> str:
+    # Guards compare A-labels in lower case: a name kept in any other spelling would protect nothing.
+    try:
+        return idna.encode(name.rstrip("."), uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise ValueError(f"{name!r} is not a host name: {error}") from error
+
+
+def _address(text: str) -> str:
+    return str(ipaddress.ip_address(text))
+
+
+Name = Annotated[str, AfterValidator(_a_labels)]
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class _Officer(Value):
+    id: Id
+    roles: tuple[Role, ...] = Field(min_length=1)
+
+
+class _Protected(Value):
+    name: Name
+    reason: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+
+
+class _Isp(Value):
+    id: Id
+    name: str = Field(min_length=1)
+    resolvers: tuple[AddressPort, ...] = Field(min_length=1)
+    channel: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class _File(Value):
+    authority: Id
+    control_resolvers: tuple[AddressPort, ...] = Field(min_length=1)
+    canary: Name
+    sinkholes: tuple[Address, ...] = ()
+    officers: tuple[_Officer, ...] = Field(min_length=1)
+    protected: tuple[_Protected, ...] = ()
+    isps: tuple[_Isp, ...] = Field(min_length=1)
+
+
+class TomlRegistry:
+    """Port ``Registry``, from a file; ``read_registry`` makes it.
+
+    Attributes:
+        authority: Id of the authority.
+        officers: Its officers.
+        isps: The ISPs that get its orders.
+        protected: The guard lists, names as lower-case A-labels.
+        sinkholes: Addresses that answer for blocked names.
+        control_resolvers: Resolvers under no order, ``address:port``; the first is asked first.
+        canary: A name under no order that every resolver must find.
+    """
+
+    def __init__(self, file: _File, plugins: Mapping[str, tuple[ChannelPlugin, BaseModel]], folder: Path) -> None:
+        self.authority: str = file.authority
+        self.officers: Sequence[Officer] = tuple(Officer(id=o.id, roles=o.roles) for o in file.officers)
+        self.isps: Sequence[Isp] = tuple(
+            Isp(id=i.id, name=i.name, resolvers=i.resolvers, channel=i.channel) for i in file.isps
+        )
+        self.protected: Sequence[ProtectedName] = tuple(
+            ProtectedName(name=p.name, reason=p.reason, source=p.source) for p in file.protected
+        )
+        self.sinkholes: frozenset[str] = frozenset(file.sinkholes)
+        self.control_resolvers: Sequence[str] = file.control_resolvers
+        self.canary: str = file.canary
+        self._plugins = plugins
+        self._folder = folder
+        self._channels: dict[str, Channel] = {}
+
+    def channel(self, isp: str) -> Channel:
+        """The channel to an ISP: made when it is first needed, then kept.
+
+        Raises:
+            NotFound: No such ISP.
+        """
+        if isp not in self._plugins:
+            raise NotFound(f"the registry has no ISP {isp!r}")
+        if isp not in self._channels:
+            plugin, options = self._plugins[isp]
+            self._channels[isp] = plugin(isp, options, self._folder)
+        return self._channels[isp]
+
+
+def read_registry(path: Path) -> TomlRegistry:
+    """Read and check a registry file.
+
+    Raises:
+        BadInput: It cannot be read, is not TOML, or something in it is wrong; names file, key and reason.
+    """
+    try:
+        file = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path.name}: not TOML: {error}") from error
+    except ValidationError as error:
+        raise BadInput(f"{path.name}: {_first(error)}") from error
+    _refuse_duplicates(path.name, "officers", [officer.id for officer in file.officers])
+    _refuse_duplicates(path.name, "isps", [isp.id for isp in file.isps])
+    folder = path.resolve().parent
+    plugins = {isp.id: _plugin(f"{path.name}: isps.{n}", isp, folder) for n, isp in enumerate(file.isps)}
+    return TomlRegistry(file, plugins, folder)
+
+
+def _plugin(where: str, isp: _Isp, folder: Path) -> tuple[ChannelPlugin, BaseModel]:
+    try:
+        plugin = load_channel(isp.channel)
+    except (NotFound, BadInput) as error:
+        raise BadInput(f"{where}.channel: {error}") from error
+    try:
+        return plugin, plugin.Options.model_validate(isp.options, context={"folder": folder})
+    except ValidationError as error:
+        raise BadInput(f"{where}.options.{_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    return f"{key}: {first['msg']}"
+
+
+def _refuse_duplicates(where: str, table: str, ids: Sequence[str]) -> None:
+    for n, one in enumerate(ids):
+        if one in ids[:n]:
+            raise BadInput(f"{where}: {table}.{n}.id: {one!r} is taken by {table}.{ids.index(one)}")
