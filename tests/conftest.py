@@ -8,36 +8,57 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from precinto import engine
+from precinto import devserver, engine
 from precinto.store import Database, Store
 from tests.postgres import PostgresCluster, server_binaries
 
 _TEMPLATE = "migrated"
 
 
+_A_DAY = Duration(seconds=86_400)
+
+
 @pytest.fixture(scope="session")
-async def temporal() -> AsyncGenerator[str]:
-    """Address of a Temporal dev server that knows our search attributes."""
-    binary = os.environ.get("PRECINTO_TEMPORAL") or shutil.which("temporal") or "/tmp/w/gotool/bin/temporal"
+async def temporal() -> AsyncGenerator[WorkflowEnvironment]:
+    """A Temporal dev server: that of ``PRECINTO_TEMPORAL``, or the one that the product itself would use."""
+    binary = os.environ.get("PRECINTO_TEMPORAL") or await devserver.temporal_binary(print)
     async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=binary,
+        dev_server_existing_path=str(binary),
         dev_server_extra_args=["--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true"],
     ) as server:
-        await engine.register_attributes(server.client)
-        yield server.client.service_client.config.target_host
+        yield server
 
 
-@pytest.fixture(scope="session")
-async def client(temporal: str) -> Client:
-    """A client of the dev server, as the engine makes it."""
-    return await engine.connect(temporal)
+@pytest.fixture
+async def namespace(temporal: WorkflowEnvironment) -> str:
+    """A namespace of the test's own, with our search attributes: the same case may exist in every test."""
+    name = f"test-{uuid.uuid4()}"
+    await temporal.client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=_A_DAY)
+    )
+    await engine.register_attributes(await engine.connect(address(temporal), name))
+    return name
+
+
+@pytest.fixture
+async def client(temporal: WorkflowEnvironment, namespace: str) -> Client:
+    """A client of the dev server in this test's namespace, as the engine makes it."""
+    return await engine.connect(address(temporal), namespace)
+
+
+def address(temporal: WorkflowEnvironment) -> str:
+    """Where a server listens, ``host:port``."""
+    return temporal.client.service_client.config.target_host
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
+from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
 from activities.verification import VerificationActivities
 from precinto import engine
@@ -22,6 +22,7 @@ from precinto.domain.notification import Action
 from precinto.domain.review import Decision, Outcome
 from precinto.store import Store, ledger
 from tests.authority import SECOND, Authority, decision, open_authority, terms, until
+from tests.conftest import address
 from tests.fakes import FakeIsp
 
 PROTECTED = "descargas.gob.pe"
@@ -539,9 +540,13 @@ class TestBudget:
     """What a case costs the Temporal server: constant in the number of ISPs and of sweeps."""
 
     @pytest.fixture
-    async def twenty(self, temporal: str, sqlite_store: Store) -> AsyncGenerator[Authority]:
+    async def twenty(
+        self, temporal: WorkflowEnvironment, namespace: str, sqlite_store: Store
+    ) -> AsyncGenerator[Authority]:
         """Twenty ISPs. The identity is given: this machine's host name would be written into ten events."""
-        client = await Client.connect(temporal, identity="worker", plugins=[engine.plugin()])
+        client = await Client.connect(
+            address(temporal), namespace=namespace, identity="worker", plugins=[engine.plugin()]
+        )
         isps = {f"isp{n}": FakeIsp() for n in range(20)}
         authority = Authority(client, sqlite_store, isps)
         import activities
