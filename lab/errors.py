@@ -4,7 +4,9 @@ LabError
 ├── MissingProgram    a program the lab needs is not installed
 ├── DaemonFailed      a daemon did not start, or died; carries the end of its log
 ├── NoFreePort        no free port was found
-└── ControlRefused    a resolver refused a control command
+├── ControlRefused    a resolver refused a control command
+├── Malformed         a notice that an ISP cannot read
+└── FolderTaken       the folder belongs to another lab, or to something else
 """
 
 from __future__ import annotations
@@ -28,3 +30,11 @@ class NoFreePort(LabError):
 
 class ControlRefused(LabError):
     """A resolver answered a control command with an error."""
+
+
+class Malformed(LabError):
+    """A notice that an ISP cannot read; the message names the field."""
+
+
+class FolderTaken(LabError):
+    """A lab runs in the folder already, or it holds files that no lab wrote."""

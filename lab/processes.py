@@ -31,6 +31,9 @@ _START_SECONDS = 15.0
 _STOP_SECONDS = 3.0
 _TAIL_LINES = 15
 
+_IF_PARENT_LIVES = '[ "$PPID" = "$0" ] && exec "$@"'
+"""A parent that died before the request reached the kernel sends no signal any more: then do not even begin."""
+
 
 @dataclass(frozen=True)
 class Child:
@@ -61,7 +64,7 @@ class Children:
         log = folder / "output.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                program("setpriv"), "--pdeathsig", "KILL", *argv,
+                program("setpriv"), "--pdeathsig", "KILL", "/bin/sh", "-c", _IF_PARENT_LIVES, str(os.getpid()), *argv,
                 cwd=folder, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         child = Child(name, process, log)

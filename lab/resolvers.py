@@ -6,10 +6,10 @@ point: BIND is told the port that every server has (``port``), Unbound the serve
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import dns.asyncquery
 import dns.exception
@@ -17,6 +17,8 @@ import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
+from dns.rdtypes.ANY.SOA import SOA
+from dns.rdtypes.IN.A import A
 
 from lab.dns import PRIVATE_OPTIONS, key_clause, zones_of_the_lab
 from lab.names import BIND_ADDRESS, NAME_SERVER, NORTE_KEY, RPZ_ZONE
@@ -42,15 +44,15 @@ class Resolver:
     def __str__(self) -> str:
         return f"{self.address}:{self.port}"
 
-    async def ask(self, name: str, timeout: float = _QUERY_SECONDS) -> Answer:
-        """Ask for the A records of a name; ``timeout`` in seconds.
+    async def ask(self, name: str, seconds: float = _QUERY_SECONDS) -> Answer:
+        """Ask for the A records of a name, and wait so many seconds for them.
 
         Raises:
             dns.exception.Timeout: No answer came.
         """
         query = dns.message.make_query(name, dns.rdatatype.A)
-        reply = await dns.asyncquery.udp(query, self.address, port=self.port, timeout=timeout)
-        found = [str(record) for rrset in reply.answer if rrset.rdtype == dns.rdatatype.A for record in rrset]
+        reply = await dns.asyncquery.udp(query, self.address, port=self.port, timeout=seconds)
+        found = (record.address for record in _answer(reply) if isinstance(record, A))
         return Answer(dns.rcode.to_text(reply.rcode()), tuple(sorted(found)))
 
     async def answers(self, name: str) -> bool:
@@ -68,13 +70,12 @@ class ZoneServer:
     address: str
     port: int
 
-    async def serial(self, zone: str, timeout: float = _QUERY_SECONDS) -> int | None:
-        """Serial of the zone (RFC 1982), None while the server has no copy of it; ``timeout`` in seconds."""
+    async def serial(self, zone: str, seconds: float = _QUERY_SECONDS) -> int | None:
+        """Serial of the zone (RFC 1982), None while the server has no copy of it."""
         query = dns.message.make_query(zone, dns.rdatatype.SOA)
         query.flags &= ~dns.flags.RD
-        reply = await dns.asyncquery.udp(query, self.address, port=self.port, timeout=timeout)
-        found = [rrset for rrset in reply.answer if rrset.rdtype == dns.rdatatype.SOA]
-        return int(found[0][0].serial) if found else None
+        reply = await dns.asyncquery.udp(query, self.address, port=self.port, timeout=seconds)
+        return next((record.serial for record in _answer(reply) if isinstance(record, SOA)), None)
 
     async def holds(self, zone: str) -> bool:
         """Whether the server is up and has loaded the zone."""
@@ -82,6 +83,12 @@ class ZoneServer:
             return await self.serial(zone, _FIRST_QUERY_SECONDS) is not None
         except (dns.exception.Timeout, OSError):  # nothing listens there yet
             return False
+
+
+def _answer(reply: dns.message.Message) -> Iterator[object]:
+    """Every record of the answer section."""
+    for rrset in reply.answer:
+        yield from cast("Iterable[object]", rrset)
 
 
 def write_rpz_resolver(folder: Path, port: int, root_port: int, primary_port: int, secret: str) -> Path:
@@ -153,8 +160,3 @@ remote-control:
 def control_socket(folder: Path) -> Path:
     """Where the Unbound of a folder takes commands."""
     return folder / "control"
-
-
-async def all_ready(*waits: asyncio.Task[None]) -> None:
-    """Wait for several daemons at once; the first failure is raised."""
-    await asyncio.gather(*waits)

@@ -18,6 +18,7 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from lab.lab import Lab, open_lab
 from precinto import devserver, engine
 from precinto.store import Database, Store
 from tests.postgres import PostgresCluster, server_binaries
@@ -59,6 +60,13 @@ async def client(temporal: WorkflowEnvironment, namespace: str) -> Client:
 def address(temporal: WorkflowEnvironment) -> str:
     """Where a server listens, ``host:port``."""
     return temporal.client.service_client.config.target_host
+
+
+@pytest.fixture(scope="session")
+async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Lab]:
+    """The small internet on this machine. Shared: a test leaves it as it found it, and ISPs honest."""
+    async with open_lab(tmp_path_factory.mktemp("lab")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
