@@ -1,0 +1,111 @@
+"""What happens during a visit, written down as it happens, within limits.
+
+Texts of a page are the page's own: they are shortened, and what UTF-8 cannot carry (a lone surrogate, which a script
+can log) is replaced, so that a page cannot spoil the record of its own visit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Download, Page, Request, Response, WebError
+
+REQUESTS = 2_000
+"""Requests that are recorded; further ones are only counted."""
+
+EVENTS = 500
+"""Console messages, dialogs, windows and downloads that are recorded."""
+
+TEXT = 2_000
+"""Characters of a text or address that are recorded."""
+
+
+class Record:
+    """Listens to a browser and its one page.
+
+    Attributes:
+        documents: Requests for the page itself: the first, its redirects, and where the page went on its own.
+        dialogs: How many dialogs were opened.
+    """
+
+    def __init__(self, context: BrowserContext, page: Page) -> None:
+        self.documents: list[Request] = []
+        self.dialogs = 0
+        self._page = page
+        self._requests: list[dict[str, Any]] = []
+        self._entries: dict[Request, dict[str, Any]] = {}
+        self._events: list[dict[str, Any]] = []
+        self._dropped = {"requests": 0, "events": 0}
+        context.on("request", self._request)
+        context.on("response", self._response)
+        context.on("requestfailed", self._failed)
+        context.on("console", self._console)
+        context.on("weberror", self._error)
+        page.on("download", self._download)
+
+    def network(self) -> dict[str, Any]:
+        """Every request: address, method, status, type, failure."""
+        return {"requests": self._requests, "unrecorded": self._dropped["requests"]}
+
+    def events(self) -> dict[str, Any]:
+        """What the page said and tried: console, errors, dialogs, windows, downloads."""
+        return {"events": self._events, "unrecorded": self._dropped["events"]}
+
+    def chain(self) -> list[dict[str, Any]]:
+        """Address and status of each document, from the first to the one that stayed."""
+        entries = [self._entries.get(request) for request in self.documents]
+        return [{"url": e["url"], "status": e["status"]} for e in entries if e]
+
+    def dialog(self, dialog: Dialog) -> None:
+        """Note a dialog."""
+        self.dialogs += 1
+        self._event("dialog", type=dialog.type, text=dialog.message)
+
+    def window(self, page: Page) -> None:
+        """Note a window that the page opened."""
+        self._event("window", url=page.url)
+
+    def _request(self, request: Request) -> None:
+        if len(self._requests) >= REQUESTS:
+            self._dropped["requests"] += 1
+            return
+        entry: dict[str, Any] = {
+            "url": readable(request.url),
+            "method": request.method,
+            "type": request.resource_type,
+            "status": None,
+            "failure": None,
+        }
+        self._requests.append(entry)
+        self._entries[request] = entry
+        if request.is_navigation_request() and request.frame == self._page.main_frame:
+            self.documents.append(request)
+
+    def _response(self, response: Response) -> None:
+        if entry := self._entries.get(response.request):
+            entry["status"] = response.status
+
+    def _failed(self, request: Request) -> None:
+        if entry := self._entries.get(request):
+            entry["failure"] = readable(request.failure or "failed")
+
+    def _console(self, message: ConsoleMessage) -> None:
+        self._event("console", type=message.type, text=message.text, url=message.location["url"])
+
+    def _error(self, error: WebError) -> None:
+        self._event("error", text=str(error.error))
+
+    def _download(self, download: Download) -> None:
+        self._event("download", url=download.url, text=download.suggested_filename)
+
+    def _event(self, kind: str, **details: str) -> None:
+        if len(self._events) >= EVENTS:
+            self._dropped["events"] += 1
+        else:
+            self._events.append({"kind": kind} | {name: readable(text) for name, text in details.items()})
+
+
+def readable(text: str) -> str:
+    """A text of the page as it may stand in a record."""
+    whole = text.encode(errors="replace").decode()
+    return whole if len(whole) <= TEXT else f"{whole[:TEXT]}... ({len(whole)} characters)"
