@@ -1,0 +1,80 @@
+"""The e-mail that carries an order: a text that a person reads, and the notice itself for a machine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from functools import cache
+from typing import Annotated
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
+from pydantic import AfterValidator
+
+from precinto.domain.model import canonical_json
+from precinto.domain.notification import Action, Notice, notice_id
+
+ATTACHMENT = "notice.json"
+
+_TITLES = {Action.BLOCK: "Orden de bloqueo", Action.RELEASE: "Levantamiento de bloqueo"}
+
+
+def _addr_spec(text: str) -> str:
+    if not text.isascii() or str(Address(addr_spec=text)) != text or not Address(addr_spec=text).domain:
+        raise ValueError(f"{text!r} is not a mail address, such as orders@example.org")
+    return text
+
+
+MailAddress = Annotated[str, AfterValidator(_addr_spec)]
+"""One address without a name, ASCII, in an options model."""
+
+
+def message_id(notice: str, sender: str) -> str:
+    """The Message-ID of a notice: whoever gets the mail twice sees that it is one."""
+    return f"<{notice}@{Address(addr_spec=sender).domain}>"
+
+
+def compose(notice: Notice, sender: str, recipient: str, contact: str, now: datetime) -> EmailMessage:
+    """The mail of a notice; written again, it differs in its date only.
+
+    Args:
+        notice: What is ordered.
+        sender: Address of the authority.
+        recipient: Address of the ISP's desk.
+        contact: Where the ISP may ask, or object to the order.
+        now: Date of the mail.
+    """
+    title = _TITLES[notice.action]
+    mail = EmailMessage(policy=SMTP)
+    prefix = f"Recordatorio {notice.reminder}: " if notice.reminder else ""
+    mail["Subject"] = f"{prefix}{title} {notice.order}"
+    mail["From"] = sender
+    mail["To"] = recipient
+    mail["Date"] = format_datetime(now.astimezone(UTC))
+    mail["Message-ID"] = message_id(notice.id, sender)
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: an absence notice is not an answer
+    if notice.reminder:
+        first = notice_id(notice.order, notice.isp, notice.action, 0)
+        mail["References"] = message_id(first, sender)
+    text = _template().render(notice=notice, title=title, blocks=notice.action is Action.BLOCK, contact=contact)
+    mail.set_content(text, cte="quoted-printable")
+    mail.add_attachment(canonical_json(notice.document()), maintype="application", subtype="json", filename=ATTACHMENT)
+    return mail
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("precinto.adapters.channels"),
+        autoescape=select_autoescape(),  # plain text is left as it is
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters["utc"] = _utc
+    return environment.get_template("order.es.txt")
+
+
+def _utc(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
