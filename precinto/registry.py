@@ -23,7 +23,7 @@ from precinto.endpoints import AddressPort
 from precinto.plugins import ChannelPlugin, load_channel
 from precinto.ports import Channel, Isp
 
-Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}\Z")]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 """Lower-case letters, digits and hyphens: ids become parts of queue names, workflow ids and addresses."""
 
 

@@ -28,7 +28,7 @@ class _Answer(BaseModel):
 class _Item(BaseModel):
     measure: str
     claim: Claim
-    code: str | None = Field(None, max_length=64, pattern=r"^[A-Za-z0-9_.-]+\Z")
+    code: str | None = Field(None, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
 
 
 def read_acknowledgements(body: bytes, notice: Notice) -> Read:

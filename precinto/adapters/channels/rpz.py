@@ -15,7 +15,7 @@ import base64
 import binascii
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -180,7 +180,7 @@ class _Primary:
 
     async def __aenter__(self) -> _Primary:
         host, port = endpoint(self._options.primary)
-        make_socket = cast(Callable[..., Awaitable[Any]], dns.asyncbackend.get_default_backend().make_socket)
+        make_socket = cast(Any, dns.asyncbackend.get_default_backend()).make_socket
         family, limit = dns.inet.af_for_address(host), self._options.deadline_seconds
         self._socket = await make_socket(family, socket.SOCK_STREAM, destination=(host, port), timeout=limit)
         return self

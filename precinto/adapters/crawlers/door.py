@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
 import dns.asyncresolver
 import dns.exception
@@ -185,7 +186,7 @@ class Door:
 
     async def _ask(self, host: str, kind: str) -> list[Address]:
         answer = await self._resolver.resolve(f"{host}.", kind, raise_on_no_answer=False, search=False)
-        records: Iterable[object] = answer.rrset or ()  # pyright: ignore[reportUnknownVariableType]
+        records = cast("Iterable[object]", answer.rrset or ())
         return [ipaddress.ip_address(str(record)) for record in records]  # the text of such a record is its address
 
 

@@ -24,14 +24,14 @@ class Record:
     """Listens to a browser and its one page.
 
     Attributes:
-        documents: Requests for the page itself: the first, its redirects, and where the page went on its own.
+        document: The last answer to a request for the page itself.
         dialogs: How many dialogs were opened.
     """
 
     def __init__(self, context: BrowserContext, page: Page) -> None:
-        self.documents: list[Request] = []
+        self.document: Response | None = None
         self.dialogs = 0
-        self._page = page
+        self._documents: list[Request] = []
         self._requests: list[dict[str, Any]] = []
         self._entries: dict[Request, dict[str, Any]] = {}
         self._events: list[dict[str, Any]] = []
@@ -41,6 +41,9 @@ class Record:
         context.on("requestfailed", self._failed)
         context.on("console", self._console)
         context.on("weberror", self._error)
+        # The page's own events: a navigation of another window would have no frame yet.
+        page.on("request", self._navigation)
+        page.on("response", self._answer)
         page.on("download", self._download)
 
     def network(self) -> dict[str, Any]:
@@ -52,8 +55,8 @@ class Record:
         return {"events": self._events, "unrecorded": self._dropped["events"]}
 
     def chain(self) -> list[dict[str, Any]]:
-        """Address and status of each document, from the first to the one that stayed."""
-        entries = [self._entries.get(request) for request in self.documents]
+        """Address and status of each document: the first, its redirects, and where the page went on its own."""
+        entries = [self._entries.get(request) for request in self._documents]
         return [{"url": e["url"], "status": e["status"]} for e in entries if e]
 
     def dialog(self, dialog: Dialog) -> None:
@@ -78,12 +81,18 @@ class Record:
         }
         self._requests.append(entry)
         self._entries[request] = entry
-        if request.is_navigation_request() and request.frame == self._page.main_frame:
-            self.documents.append(request)
 
     def _response(self, response: Response) -> None:
         if entry := self._entries.get(response.request):
             entry["status"] = response.status
+
+    def _navigation(self, request: Request) -> None:
+        if _is_document(request) and len(self._documents) < REQUESTS:
+            self._documents.append(request)
+
+    def _answer(self, response: Response) -> None:
+        if _is_document(response.request):
+            self.document = response
 
     def _failed(self, request: Request) -> None:
         if entry := self._entries.get(request):
@@ -103,6 +112,10 @@ class Record:
             self._dropped["events"] += 1
         else:
             self._events.append({"kind": kind} | {name: readable(text) for name, text in details.items()})
+
+
+def _is_document(request: Request) -> bool:
+    return request.is_navigation_request() and request.frame.parent_frame is None
 
 
 def readable(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 import dns.asyncbackend
@@ -118,7 +118,7 @@ class DnsProber:
 
     async def _udp(self, resolver: Endpoint, query: dns.message.Message) -> dns.message.Message:
         # Connected, so that a closed port is told at once; what is forged or malformed is passed over, not believed.
-        make_socket = cast(Callable[..., Awaitable[Any]], dns.asyncbackend.get_default_backend().make_socket)
+        make_socket = cast(Any, dns.asyncbackend.get_default_backend()).make_socket
         family = dns.inet.af_for_address(resolver.host)
         async with await make_socket(family, socket.SOCK_DGRAM, destination=resolver) as connected:
             return await dns.asyncquery.udp(
@@ -148,7 +148,7 @@ def _read(question: _Question, reply: dns.message.Message) -> Answer:
         dnssec_ok=question.dnssec_ok,
         rcode=dns.rcode.to_text(reply.rcode()),
         addresses=_addresses(dns.name.from_text(question.name), reply),
-        extended=_extended(cast(Iterable[dns.edns.Option], reply.options)),
+        extended=_extended(cast(Any, reply).options),
         policy_zone=next(
             (rrset.name.to_text(True) for rrset in reply.additional if rrset.rdtype == dns.rdatatype.SOA), None
         ),
