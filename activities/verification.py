@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from temporalio import activity
@@ -21,6 +21,9 @@ from precinto.ports import Due, Isp, Ports, Round
 
 PAGE = 200
 """Measures that are measured and recorded together; the cursor of a heartbeat stands between two pages."""
+
+UNISSUED = timedelta(seconds=2)
+"""Time after which an end whose order is not issued yet looks again."""
 
 AT_ONCE = 50
 """Measurements in flight at the same time from one vantage."""
@@ -83,14 +86,18 @@ class VerificationActivities:
         workers and outages and adds no event. The time is the server's too, never this machine's.
 
         Raises:
-            NotYet: The order is in force, or not every ISP was measured open yet.
+            NotYet: The order is in force, or not issued yet, or not every ISP was measured open yet.
             NotVerified: The revocation is not on file as it is claimed.
         """
         moment = activity.info().started_time
         if moment < task.at:
             raise NotYet(f"the order is in force until {task.at.isoformat()}", task.at - moment)
         registry = self._ports.registry
-        terms = await self._ports.verification.end(task, registry.officers, [isp.id for isp in registry.isps])
+        try:
+            terms = await self._ports.verification.end(task, registry.officers, [isp.id for isp in registry.isps])
+        except NotFound as unissued:
+            # The gate has not answered yet. It will issue the order, or the case takes this end back.
+            raise NotYet(str(unissued), UNISSUED) from unissued
         await self._ports.notification.remind(task.order, Standing.OVERSTAYING, datetime.now(UTC))
         try:
             await self._courier.deliver(task.order, Action.RELEASE)

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributeUpdate
-from temporalio.workflow import ActivityHandle
+from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 from precinto.contracts import (
     Accepted,
@@ -71,6 +71,8 @@ def upsert(*updates: SearchAttributeUpdate[Any]) -> None:
     workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType]
 
 
+_TRY, _WAIT = ActivityCancellationType.TRY_CANCEL, ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+
 I = TypeVar("I", bound=Value)  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
@@ -96,6 +98,7 @@ class Stub(Generic[I, O]):
         retry: Name of its retry policy.
         limit: Time limit of one attempt.
         heartbeat: Silence after which an attempt is given to another worker; None for short ones.
+        outlasts: Whether its cancellation is over only when the running attempt is.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Stub(Generic[I, O]):
     limit: timedelta
     queue: str | None = None
     heartbeat: timedelta | None = None
+    outlasts: bool = False
 
     def start(self, task: I, summary: str, queue: str | None = None) -> ActivityHandle[O]:
         """Schedule it; ``summary`` is shown in Temporal's UI, so it names nobody."""
@@ -115,6 +119,7 @@ class Stub(Generic[I, O]):
             start_to_close_timeout=self.limit,
             heartbeat_timeout=self.heartbeat,
             retry_policy=RETRIES[self.retry],
+            cancellation_type=_WAIT if self.outlasts else _TRY,
             summary=summary,
         )
 
@@ -147,6 +152,6 @@ REMIND: Stub[ReminderTask, Notified] = Stub(
     "notification.remind", Notified, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=60 * _SECOND
 )
 END: Stub[EndTask, Ended] = Stub(
-    "verification.end", Ended, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=60 * _SECOND
+    "verification.end", Ended, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=60 * _SECOND, outlasts=True
 )
 SWEEP: Stub[SweepTask, Swept] = Stub("verification.sweep", Swept, "sweep", timedelta(hours=2), heartbeat=60 * _SECOND)

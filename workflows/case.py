@@ -14,7 +14,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from precinto import stubs
@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from precinto.domain.case import Closure, Stage
     from precinto.domain.errors import Refused
     from precinto.domain.notification import order_id
-    from precinto.domain.review import Decision, Docket, Outcome, admit
+    from precinto.domain.review import ORDER_OVER, Decision, Docket, Outcome, admit
 
 MAX_REFUSALS = 50
 """Refused signals that are written down; the rest cost the case nothing but the signal itself."""
@@ -62,27 +62,43 @@ class EnforcementCase:
 
     @workflow.run
     async def run(self, start: CaseStart) -> CaseEnd:
-        """Carry the case to its end."""
+        """Carry the case to its end. Only a decision or the order ends it: cancelling the workflow does not."""
+        life = asyncio.create_task(self._life())
+        while not life.done():
+            try:
+                await asyncio.shield(life)
+            except asyncio.CancelledError:
+                workflow.logger.warning("A cancellation of this case was ignored: reject it, or revoke its order")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        ended = life.result()
+        return CaseEnd(case=self._case, closure=ended.closure, isps=ended.isps, overstaying=ended.overstaying)
+
+    async def _life(self) -> Ended:
         await self._intake()
+        try:
+            ended = await self._until_decided()
+        except FailureError as fault:
+            # A workflow that fails takes the armed end of its order with it; one whose task is stuck does not.
+            raise RuntimeError(f"case {self._case} cannot go on") from fault
+        self._enter(Stage.CLOSED, None)
+        return ended
+
+    async def _until_decided(self) -> Ended:
         attempt = 1
         await self._evidence(attempt)
         while True:
             match await self._review():
                 case Outcome.APPROVE:
                     if ended := await self._enforcement():
-                        break
-                    # The gate did not bear the decisions out: the case is under review again.
+                        return ended
                 case Outcome.REJECT if await self._conclude():
-                    ended = Ended(closure=Closure.REJECTED, isps=0, overstaying=0)
-                    break
+                    return Ended(closure=Closure.REJECTED, isps=0, overstaying=0)
                 case Outcome.RETURN if await self._conclude():
                     attempt += 1
                     await self._evidence(attempt)
+                    stubs.upsert(stubs.DUE.value_set(self._term()))
                 case _:
-                    pass  # what a workflow was told, the files did not bear out: under review again
-        self._enter(Stage.CLOSED, None)
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        return CaseEnd(case=self._case, closure=ended.closure, isps=ended.isps, overstaying=ended.overstaying)
+                    pass  # what the workflow was told, the files did not bear out: the case is under review again
 
     # ------------------------------------------------------------------------------------------------ the steps
 
@@ -105,21 +121,19 @@ class EnforcementCase:
 
     async def _review(self) -> Outcome:
         """Wait for the reviewers. Silence escalates, again and again; it never approves."""
-        while True:
-            assert self._due is not None  # noqa: S101 - set by every way into this stage
+        while not (outcome := self._outcome()):
+            due = self._term()
             try:
                 await workflow.wait_condition(
                     lambda: self._outcome() is not None,
-                    timeout=max(self._due - workflow.now(), timedelta(milliseconds=1)),
-                    timeout_summary=f"Review due {self._due:%Y-%m-%d %H:%M} UTC",
+                    timeout=max(due - workflow.now(), timedelta(milliseconds=1)),
+                    timeout_summary=f"Review due {due:%Y-%m-%d %H:%M} UTC",
                 )
             except TimeoutError:
-                await stubs.ESCALATE.local(
-                    Escalation(case=self._case, due=self._due), summary="Review overdue: escalate"
-                )
+                await stubs.ESCALATE.local(Escalation(case=self._case, due=due), summary="Review overdue: escalate")
                 self._enter(Stage.REVIEW, workflow.now() + self._review_term)
-            if outcome := self._outcome():
-                return outcome
+                stubs.upsert(stubs.DUE.value_set(self._term()))
+        return outcome
 
     async def _conclude(self) -> bool:
         """Carry out a rejection or a return; False where the files do not bear the decision out."""
@@ -127,34 +141,40 @@ class EnforcementCase:
             await stubs.CONCLUDE.local(
                 Conclusion(case=self._case, decision=self._decisions[-1].id), summary="Conclude the review"
             )
-        except ActivityError as error:
-            await self._gate_refused(error)
+        except FailureError as error:
+            await self._gate_refused(*_verdict(error))
             return False
         return True
 
     async def _enforcement(self) -> Ended | None:
         """Notification, verification and the end; None where the gate refused to issue the order."""
-        valid_from = workflow.now()
-        valid_until = valid_from + self._order_term
         bundle = self._docket.bundle
         assert bundle is not None  # noqa: S101 - approved decisions are on a bundle
-        self._enter(Stage.NOTIFICATION, valid_until)
-        stubs.upsert(stubs.STAGE.value_set(stubs.IN_FORCE), stubs.DUE.value_set(valid_until))
         order = order_id(self._case, bundle)
-        ending = asyncio.create_task(self._end_of_order(order, valid_until))
-        task = OrderTask(
-            case=self._case,
-            order=order,
-            decisions=tuple(decision.id for decision in self._decisions),
-            valid_from=valid_from,
-        )
-        try:
-            await stubs.NOTIFY_ALL.start(task, summary="Issue the order and notify every ISP")
-        except ActivityError as error:
-            ending.cancel()
-            await self._gate_refused(error)
-            return None
-        return await self._verification(order, valid_until, ending)
+        while True:
+            valid_from = workflow.now()
+            valid_until = valid_from + self._order_term
+            self._enter(Stage.NOTIFICATION, valid_until)
+            stubs.upsert(stubs.STAGE.value_set(stubs.IN_FORCE), stubs.DUE.value_set(valid_until))
+            ending = asyncio.create_task(self._end_of_order(order, valid_until))
+            task = OrderTask(
+                case=self._case,
+                order=order,
+                decisions=tuple(decision.id for decision in self._decisions),
+                valid_from=valid_from,
+            )
+            try:
+                await stubs.NOTIFY_ALL.start(task, summary="Issue the order and notify every ISP")
+            except ActivityError as error:
+                code, decision = _verdict(error)
+                ending.cancel()
+                await workflow.wait([ending])
+                if code != ORDER_OVER:
+                    await self._gate_refused(code, decision)
+                    return None
+                # An outage outlasted the order that was to be issued: the decisions stand, its term starts anew.
+            else:
+                return await self._verification(order, valid_until, ending)
 
     async def _verification(self, order: str, valid_until: datetime, ending: asyncio.Task[Ended]) -> Ended:
         """Sweeps measure; here only lapses arrive, until the order has ended and its unblock was measured."""
@@ -174,7 +194,13 @@ class EnforcementCase:
         while True:
             task = EndTask(case=self._case, order=order, at=valid_until)
             end = stubs.END.start(task, summary=f"End of the order on {valid_until:%Y-%m-%d %H:%M} UTC")
-            await workflow.wait_condition(lambda end=end: end.done() or self._revocation is not None)
+            try:
+                await workflow.wait_condition(lambda end=end: end.done() or self._revocation is not None)
+            except asyncio.CancelledError:
+                # No order came of it: an end that was on its way must have stopped before another order can come.
+                end.cancel()
+                await workflow.wait([end])
+                raise
             if end.done() or self._revocation is None:
                 return await end
             end.cancel()
@@ -184,7 +210,8 @@ class EnforcementCase:
                 return await stubs.END.start(revoked, summary="The order is revoked: end it now")
             except ActivityError as error:
                 # A revocation that is not on file changes nothing: the order runs on to its date.
-                await self._record_refusal(self._revocation.id, _code(error))
+                code, _ = _verdict(error)
+                await self._record_refusal(self._revocation.id, code)
                 self._revocation = None
                 self._enter(Stage.VERIFICATION, valid_until)
 
@@ -202,6 +229,8 @@ class EnforcementCase:
     @workflow.signal(name="legal_review")
     async def legal_review(self, decision: Decision) -> None:
         """The same as ``decide``, by signal. A signal cannot be answered, so a refusal goes to the ledger."""
+        if decision in self._decisions:
+            return  # sent once more: it has been taken
         try:
             self._admit(decision)
         except ApplicationError as refused:
@@ -264,14 +293,15 @@ class EnforcementCase:
         enough = len(self._docket.approvals) >= self._docket.approvals_needed
         return Outcome.APPROVE if enough else None
 
-    async def _gate_refused(self, error: ActivityError) -> None:
-        """Decisions that are not on file as they were claimed: forget them, write it down, review again."""
-        for decision in self._decisions:
-            await self._record_refusal(decision.id, _code(error))
-        self._decisions = ()
-        self._docket = self._docket.model_copy(update={"approvals": ()})
-        stubs.upsert(stubs.STAGE.value_set(stubs.INVESTIGATION), stubs.DUE.value_unset())
+    async def _gate_refused(self, code: str, at_fault: str | None) -> None:
+        """The files do not bear the decisions out: forget the one at fault, or all of them, and review again."""
+        refused = [one for one in self._decisions if at_fault in {None, one.id}]
+        for one in refused:
+            await self._record_refusal(one.id, code)
+        self._decisions = tuple(one for one in self._decisions if one not in refused)
+        self._docket = self._docket.model_copy(update={"approvals": tuple(one.officer for one in self._decisions)})
         self._enter(Stage.REVIEW, workflow.now() + self._review_term)
+        stubs.upsert(stubs.STAGE.value_set(stubs.INVESTIGATION), stubs.DUE.value_set(self._term()))
 
     async def _record_refusal(self, decision: str, code: str) -> None:
         self._refusals += 1
@@ -279,6 +309,11 @@ class EnforcementCase:
             await stubs.REFUSE.local(
                 Refusal(case=self._case, decision=decision[:36], code=code[:60]), summary="A decision was refused"
             )
+
+    def _term(self) -> datetime:
+        """The end of the term that runs now."""
+        assert self._due is not None  # noqa: S101 - every way into a review sets it
+        return self._due
 
     def _enter(self, stage: Stage, due: datetime | None) -> None:
         self._stage, self._due = stage, due
@@ -300,9 +335,11 @@ def _refusal(refused: Refused) -> ApplicationError:
     return ApplicationError(refused.reason, type=refused.code, non_retryable=True)
 
 
-def _code(error: ActivityError) -> str:
-    """The rule that an activity refused by; anything else is a fault and fails the task, loudly."""
-    cause = error.cause
+def _verdict(error: FailureError) -> tuple[str, str | None]:
+    """The rule that an activity refused by, and the decision at fault; any other failure is raised again."""
+    # Temporal wraps what an activity raised, but not what a local one did.
+    cause = error.cause if isinstance(error, ActivityError) else error
     if isinstance(cause, ApplicationError) and cause.type == "NotVerified":
-        return str(cause.details[0])
+        code, decision = (*cause.details, None)[:2]
+        return str(code), None if decision is None else str(decision)
     raise error
