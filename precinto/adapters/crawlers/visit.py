@@ -1,0 +1,194 @@
+"""One visit: open the target's addresses in turn, outlast what the page does, and keep what a visitor saw.
+
+A hostile page may never finish loading, ask question after question, open windows, or keep its thread busy for ever.
+Dialogs are dismissed, windows closed and downloads refused; a page that still does not let itself be looked at has
+its scripts halted, which the record says, and is then kept as it stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import BrowserContext, Dialog, Error, Page, Response
+from playwright.async_api import TimeoutError as OutOfPatience
+
+from precinto.adapters.crawlers.egress import Guard
+from precinto.adapters.crawlers.lens import Lens
+from precinto.adapters.crawlers.record import Record, readable
+from precinto.ports import CapturedFile
+
+DIALOGS = 20
+"""Dialogs after which a page's scripts are halted."""
+
+_SETTLE_SECONDS = 3.0  # for the network to fall silent after the load; players never do
+_STEP_SECONDS = 10.0
+_NO_CONNECTION = re.compile(r"net::ERR_(TUNNEL_|CONNECTION_|EMPTY_RESPONSE|SOCKET_|SSL_)")
+_NET_ERROR = re.compile(r"net::ERR_\w+")
+
+
+class Visit:
+    """A visit with one browser.
+
+    Attributes:
+        files: What was kept so far.
+        failure: Why the visit failed, or None.
+        record: What happened.
+    """
+
+    def __init__(self, context: BrowserContext, guard: Guard, patience_seconds: float) -> None:
+        """Begin; ``patience_seconds`` is how long an address may take to load."""
+        self.files: list[CapturedFile] = []
+        self.failure: str | None = None
+        self.record = Record(context, context.pages[0])
+        self._context = context
+        self._page = context.pages[0]
+        self._guard = guard
+        self._patience = patience_seconds
+        self._opened: list[dict[str, Any]] = []
+        self._missing: list[str] = []
+        self._halted: str | None = None
+        self._lens: Lens | None = None
+        self._page.on("dialog", self._dismiss)
+        context.on("page", self._shut)
+
+    async def run(self, addresses: Sequence[str]) -> None:
+        """Open the addresses until one can be connected to, and keep what is there."""
+        self._lens = Lens(await self._context.new_cdp_session(self._page))
+        for address in addresses:
+            self.failure = await self._open(address)
+            self._opened.append({"url": address, "failure": self.failure})
+            if self.failure is None or not _NO_CONNECTION.search(self.failure):
+                break
+        # After a failure Chromium shows a page of its own, which nobody may take for the site's.
+        if self._page.url.startswith(("http://", "https://")):
+            await self._keep(self._lens)
+
+    async def facts(self) -> dict[str, Any]:
+        """The content of ``response.json``."""
+        document = self.record.document
+        return {
+            "opened": self._opened,
+            "url": readable(self._page.url),
+            "chain": self.record.chain(),
+            "status": document.status if document else None,
+            "headers": await _headers(document),
+            "server": self._server(document),
+            "tls": await _tls(document),
+            "halted": self._halted,
+            "cut": self._lens.cuts if self._lens else [],
+            "missing": self._missing,
+        }
+
+    async def _open(self, address: str) -> str | None:
+        """Load an address; returns why that failed, or None."""
+        try:
+            response = await self._page.goto(address, wait_until="load", timeout=self._patience * 1000)
+        except OutOfPatience:
+            reason = f"not loaded within {self._patience:g} s"
+            await self._halt(reason)
+            return f"{address}: {reason}"
+        except Error as error:
+            return self._reason(address, error)
+        with suppress(OutOfPatience):  # a page that is never silent is no failure
+            await self._page.wait_for_load_state("networkidle", timeout=_SETTLE_SECONDS * 1000)
+        if response is not None and response.status >= 400:
+            return f"{address}: answered {response.status} {readable(response.status_text)}".rstrip()
+        return None
+
+    def _reason(self, address: str, error: Error) -> str:
+        """What went wrong, by the browser, and why the guard made no connection, where it made none."""
+        found = _NET_ERROR.search(error.message)
+        words = found[0] if found else _first_line(error)
+        parts = urlsplit(address)
+        why = self._guard.why(parts.hostname or "", _port(address))
+        return f"{address}: {words} ({why})" if why else f"{address}: {words}"
+
+    async def _keep(self, lens: Lens) -> None:
+        if not await lens.answers():
+            await self._halt("its scripts kept the page busy")
+        await self._step("viewport.png", "image/png", lens.viewport)
+        await self._step("page.html", "text/html; charset=utf-8", lens.document)
+        await self._step("screenshot.png", "image/png", lens.whole)
+
+    async def _step(self, name: str, media_type: str, take: Callable[[], Awaitable[bytes]]) -> None:
+        """Keep one file; one that cannot be had does not cost the others."""
+        try:
+            async with asyncio.timeout(_STEP_SECONDS):
+                content = await take()
+        except TimeoutError:
+            problem = f"{name}: not had within {_STEP_SECONDS:g} s"
+        except Error as error:
+            problem = f"{name}: {_first_line(error)}"
+        else:
+            self.files.append(CapturedFile(name=name, media_type=media_type, content=content))
+            return
+        self._missing.append(problem)
+        self.failure = self.failure or problem
+
+    async def _halt(self, reason: str) -> None:
+        if self._lens and self._halted is None:
+            self._halted = reason
+            await self._lens.halt()
+
+    async def _dismiss(self, dialog: Dialog) -> None:
+        self.record.dialog(dialog)
+        if self.record.dialogs == DIALOGS:
+            await asyncio.gather(self._halt(f"{DIALOGS} dialogs"), _dismissed(dialog))
+        else:
+            await _dismissed(dialog)
+
+    async def _shut(self, page: Page) -> None:
+        self.record.window(page)
+        with suppress(Error):  # it closed itself
+            await page.close()
+
+    def _server(self, document: Response | None) -> dict[str, Any] | None:
+        """Where the document came from, by the guard: the browser knows only its proxy."""
+        if document is None:
+            return None
+        host, port = urlsplit(document.url).hostname or "", _port(document.url)
+        return {"host": host, "port": port, "address": self._guard.connected.get((host, port))}
+
+
+async def _dismissed(dialog: Dialog) -> None:
+    with suppress(Error):  # the page went away together with its dialog
+        await dialog.dismiss()
+
+
+async def _headers(document: Response | None) -> list[list[str]]:
+    """Header fields as they were served: every one, in their order."""
+    if document is None:
+        return []
+    return [[field["name"], readable(field["value"])] for field in await document.headers_array()]
+
+
+async def _tls(document: Response | None) -> dict[str, Any] | None:
+    details = await document.security_details() if document else None
+    if not details:
+        return None
+    return {
+        "protocol": details.get("protocol"),
+        "issuer": readable(details.get("issuer") or ""),
+        "subject": readable(details.get("subjectName") or ""),
+        "valid_from": _moment(details.get("validFrom")),
+        "valid_to": _moment(details.get("validTo")),
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds is not None else None
+
+
+def _port(address: str) -> int:
+    parts = urlsplit(address)
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _first_line(error: Error) -> str:
+    return readable(error.message.partition("\n")[0])
