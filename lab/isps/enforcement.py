@@ -33,7 +33,7 @@ class UnboundControl:
                 reply = (await reader.read()).decode(errors="replace").strip()
             finally:
                 writer.close()
-        if reply != "ok":
+        if reply.partition(" ")[0] != "ok":  # some commands say more: "ok removed 4 rrsets"
             raise ControlRefused(f"{line}: {reply or 'no answer'}")
 
 

@@ -1,0 +1,34 @@
+"""Names: every host and everything below it resolves everywhere; nothing else does."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.lab import Lab
+from lab.names import CONTROL, HOSTS, host_of
+
+EVERYWHERE = pytest.mark.parametrize("where", ["norte", "sur", "andes", CONTROL])
+
+
+@EVERYWHERE
+async def test_every_host_resolves_to_its_address(lab: Lab, where: str) -> None:
+    for host in HOSTS:
+        for name in (host.name, f"www.{host.name}", f"a.b.{host.name}", host.name.upper()):
+            answer = await lab.resolve(where, name)
+            assert (answer.rcode, answer.addresses) == ("NOERROR", (host.address,)), name
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("name", ["example.com", "biz", "nobody.test", "flvto.biz.example"])
+async def test_a_name_outside_the_lab_does_not_exist(lab: Lab, where: str, name: str) -> None:
+    """The lab's root says so: no resolver asks anybody outside."""
+    answer = await lab.resolve(where, name)
+    assert answer.addresses == ()
+    assert answer.rcode in ("NXDOMAIN", "NOERROR")  # "biz" is an empty name between the root and flvto.biz
+
+
+def test_a_name_belongs_to_the_host_above_it() -> None:
+    host = host_of("WWW.flvto.biz.")
+    assert host is not None
+    assert host.name == "flvto.biz"
+    assert host_of("notflvto.biz") is None
