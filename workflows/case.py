@@ -114,7 +114,7 @@ class EnforcementCase:
         review_until = workflow.now() + self._review_term
         sealed = await stubs.SEAL.start(
             CaptureTask(case=self._case, attempt=attempt, review_until=review_until),
-            summary="Capture and seal the evidence",
+            summary="Seal the evidence",
         )
         self._docket = self._docket.model_copy(update={"bundle": sealed.bundle})
         self._enter(Stage.REVIEW, review_until)
@@ -155,7 +155,9 @@ class EnforcementCase:
             valid_from = workflow.now()
             valid_until = valid_from + self._order_term
             self._enter(Stage.NOTIFICATION, valid_until)
-            stubs.upsert(stubs.STAGE.value_set(stubs.IN_FORCE), stubs.DUE.value_set(valid_until))
+            stubs.upsert(
+                stubs.STAGE.value_set(stubs.IN_FORCE), stubs.DUE.value_set(valid_until.replace(microsecond=0))
+            )
             ending = asyncio.create_task(self._end_of_order(order, valid_until))
             task = OrderTask(
                 case=self._case,
@@ -164,7 +166,7 @@ class EnforcementCase:
                 valid_from=valid_from,
             )
             try:
-                await stubs.NOTIFY_ALL.start(task, summary="Issue the order and notify every ISP")
+                await stubs.NOTIFY_ALL.start(task, summary="Notify every ISP")
             except ActivityError as error:
                 code, decision = _verdict(error)
                 ending.cancel()
@@ -193,7 +195,7 @@ class EnforcementCase:
         """Armed from the start of the order; a revocation only brings the end forward."""
         while True:
             task = EndTask(case=self._case, order=order, at=valid_until)
-            end = stubs.END.start(task, summary=f"End of the order on {valid_until:%Y-%m-%d %H:%M} UTC")
+            end = stubs.END.start(task, summary=f"Order ends {valid_until:%Y-%m-%d %H:%M} UTC")
             try:
                 await workflow.wait_condition(lambda end=end: end.done() or self._revocation is not None)
             except asyncio.CancelledError:
