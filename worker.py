@@ -14,7 +14,7 @@ import structlog
 from precinto.assembly import assembled
 from precinto.engine import connect, workers
 from precinto.observability import set_up_logging
-from precinto.settings import Settings
+from precinto.settings import Settings, load_settings
 
 log = structlog.get_logger("precinto.worker")
 
@@ -44,7 +44,7 @@ async def serve(settings: Settings) -> None:
 
 def main() -> int:
     """Entry point; the exit code."""
-    settings = Settings()
+    settings = load_settings()
     set_up_logging(settings.log_level)
     asyncio.run(serve(settings))
     return 0

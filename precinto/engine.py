@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
 import structlog
-from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     Schedule,
@@ -47,7 +50,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from precinto import stubs
-from precinto.contracts import CaseStart, Lapse, SweepTask
+from precinto.contracts import CaseStart, Lapse, SweepTask, Swept
 from precinto.domain.errors import CannotHere, NotYet, PrecintoError, Refused, Throttled, Unavailable
 from precinto.domain.intake import Service
 from precinto.domain.terms import Terms
@@ -139,6 +142,8 @@ async def start_case(client: Client, case: str, terms: Terms, service: Service, 
     attributes = TypedSearchAttributes(
         [
             SearchAttributePair(stubs.STAGE, stubs.INVESTIGATION),
+            # The review's term runs from the start; said here, it costs the case no event.
+            SearchAttributePair(stubs.DUE, datetime.now(UTC).replace(microsecond=0) + terms.review),
             SearchAttributePair(stubs.SERVICE, service.value),
         ]
     )
@@ -222,10 +227,25 @@ async def schedule_sweeps(client: Client, vantages: Sequence[str], every: timede
             await client.get_schedule_handle(f"sweep/{vantage}").update(replace)
 
 
-async def sweep_now(client: Client, vantages: Sequence[str]) -> None:
-    """Run the sweep of each vantage at once, beside its schedule's own ticks."""
-    for vantage in vantages:
-        await client.get_schedule_handle(f"sweep/{vantage}").trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
+async def sweep_now(client: Client, vantage: str) -> Swept:
+    """Run a round of verification at a vantage at once, beside its schedule's own ticks, and wait for it."""
+    return await client.execute_workflow(
+        "VerificationSweep",
+        SweepTask(vantage=vantage),
+        id=f"sweep/{vantage}/{uuid.uuid4()}",
+        task_queue=stubs.CASES,
+        static_summary=f"Verification sweep at {vantage}, on demand",
+        result_type=Swept,
+    )
+
+
+async def polled(client: Client, queue: str) -> bool:
+    """Whether a worker asks for work on a task queue."""
+    kind = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+    answer = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind)
+    )
+    return bool(answer.pollers)
 
 
 # ----------------------------------------------------------------------------------------------------- the workers

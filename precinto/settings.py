@@ -5,10 +5,13 @@ Secrets are never settings: the registry names the files that hold them.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from precinto.domain.errors import BadInput
 
 
 class Settings(BaseSettings):
@@ -16,29 +19,48 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PRECINTO_", extra="ignore", frozen=True)
 
-    home: Path = Field(Path("var"), description="Folder for what this installation keeps: database, blobs, logs.")
+    home: Path = Field(
+        default=Path("var"), description="Folder for what this installation keeps: database, blobs, logs."
+    )
     database_url: SecretStr = Field(
-        SecretStr(""),
+        default=SecretStr(""),
         description="SQLAlchemy address; empty: SQLite in the home folder. postgresql+psycopg://... works.",
     )
-    blobs: Path | None = Field(None, description="Folder of the blob store; empty: below the home folder.")
-    registry: Path = Field(Path("registry.toml"), description="TOML file with officers, ISPs and guard lists.")
+    blobs: Path | None = Field(default=None, description="Folder of the blob store; empty: below the home folder.")
+    registry: Path = Field(default=Path("registry.toml"), description="TOML file with officers, ISPs and guard lists.")
     procedure: Path = Field(
-        Path("procedures/precautionary.toml"), description="TOML file with the legal terms of new cases."
+        default=Path("procedures/precautionary.toml"), description="TOML file with the legal terms of new cases."
     )
-    temporal_address: str = Field("", description="Temporal frontend, host:port; empty: the embedded server.")
-    temporal_namespace: str = Field("default", description="Temporal namespace.")
-    chromium: Path | None = Field(None, description="Browser for captures; empty: looked for on this machine.")
-    sweep_seconds: float = Field(900.0, gt=0, description="Seconds between two sweeps of a vantage.")
-    heartbeat_seconds: float = Field(30.0, gt=0, description="A capture that is silent this long is given to another.")
-    cached_workflows: int = Field(2000, ge=0, description="Open cases that a worker keeps in memory.")
+    temporal_address: str = Field(default="", description="Temporal frontend, host:port; empty: the embedded server.")
+    temporal_namespace: str = Field(default="default", description="Temporal namespace.")
+    chromium: Path | None = Field(default=None, description="Browser for captures; empty: looked for on this machine.")
+    sweep_seconds: float = Field(default=900.0, gt=0, description="Seconds between two sweeps of a vantage.")
+    cached_workflows: int = Field(default=2000, ge=0, description="Open cases that a worker keeps in memory.")
     vantages: tuple[str, ...] = Field(
-        (), description="Vantages this worker probes from; empty: every ISP's resolvers."
+        default=(), description="Vantages this worker probes from; empty: every ISP's resolvers."
     )
-    lab: bool = Field(False, description="Lab mode: every connection that would leave loopback is refused.")
-    lab_ports: dict[int, int] = Field({}, description="Lab mode: real port to the lab's port.")
-    lab_ca: Path | None = Field(None, description="Lab mode: the lab's certificate authority (PEM).")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    lab: bool = Field(default=False, description="Lab mode: every connection that would leave loopback is refused.")
+    lab_ports: dict[int, int] = Field(default={}, description="Lab mode: real port to the lab's port.")
+    lab_ca: Path | None = Field(default=None, description="Lab mode: the lab's certificate authority (PEM).")
+    officer: str = Field(default="", description="Id of the officer who acts; empty: named with each command.")
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    def environment(self, *, secrets: bool) -> dict[str, str]:
+        """These settings as environment variables, for a process that is to work on the same installation."""
+        found: dict[str, str] = {}
+        for name, value in self.model_dump(mode="json", exclude_defaults=True).items():
+            setting = getattr(self, name)
+            if isinstance(setting, SecretStr):
+                if not secrets:
+                    continue
+                value = setting.get_secret_value()  # noqa: PLW2901 - the masked form is what must not be passed on
+            found[f"PRECINTO_{name.upper()}"] = value if isinstance(value, str) else json.dumps(value)
+        return found
+
+    @property
+    def running(self) -> Path:
+        """What ``up`` writes while it runs, so that commands beside it find the same installation."""
+        return self.home / "up.env"
 
     @property
     def database(self) -> str:
@@ -49,3 +71,19 @@ class Settings(BaseSettings):
     def blob_folder(self) -> Path:
         """The blob store's folder, with the default filled in."""
         return self.blobs or self.home / "blobs"
+
+
+def load_settings() -> Settings:
+    """The settings of this process: its environment, then what a running ``up`` of the same home says.
+
+    Raises:
+        BadInput: A setting is wrong; names its variable.
+    """
+    try:
+        first = Settings()
+        # pydantic-settings knows this argument; its type does not say so.
+        return Settings(_env_file=first.running)  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = "_".join(str(part) for part in wrong["loc"]).upper()
+        raise BadInput(f"PRECINTO_{name}: {wrong['msg']}") from error

@@ -36,7 +36,7 @@ class Service:
     """One process to keep running.
 
     Attributes:
-        name: What it is called in logs; its output goes to ``<name>.log``.
+        name: What it is called; its output goes to ``<name>.log``, its process id to ``<name>.pid``.
         command: Program and arguments.
         environment: Added to this process's own environment.
         restarts: How often it was started again.
@@ -67,6 +67,11 @@ class Supervisor:
     def pids(self) -> dict[str, int]:
         """Process id of each service that runs now."""
         return {one.name: one.process.pid for one in self._services if one.process and one.process.returncode is None}
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each service was started again."""
+        return {one.name: one.restarts for one in self._services}
 
     async def start(self, service: Service, answers: Callable[[], Awaitable[bool]], within: float = 30.0) -> None:
         """Start a service and wait until it answers.
@@ -104,6 +109,7 @@ class Supervisor:
                 env={**os.environ, **service.environment}, start_new_session=True,
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
+        (self._logs / f"{service.name}.pid").write_text(f"{service.process.pid}\n")
 
     async def _keep(self, service: Service) -> None:
         pause, longest = _RESTART_SECONDS

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, MetaData, event, text
 from sqlalchemy.engine import make_url
@@ -20,6 +20,9 @@ from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.domain.errors import BadInput
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -90,6 +93,11 @@ class Database:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
             await connection.run_sync(_upgrade)
 
+    async def ready(self) -> bool:
+        """Whether the schema is there, in the newest version."""
+        async with self._reader.connect() as connection:
+            return await connection.run_sync(_is_newest)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._writer.dispose()
@@ -123,9 +131,23 @@ def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
 
 def _upgrade(connection: Connection) -> None:
     from alembic import command
+
+    config = _alembic()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _is_newest(connection: Connection) -> bool:
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision() == wanted
+
+
+def _alembic() -> Config:
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config

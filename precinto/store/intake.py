@@ -164,6 +164,14 @@ class IntakeStore:
                 await ledger.append(session, "case_accepted", {"hold": row.hold}, case=case)
             return Accepted(hold=row.hold, barred=await barred_officers(session, row))
 
+    async def place(self, target: Target) -> tuple[str, bool]:
+        """The case that a referral of this target would belong to, and whether it would open it."""
+        async with self._database.read() as session:
+            found = await session.exec(select(CaseRow).where(CaseRow.target_key == target.key))
+            cases = list(found)
+            still_open = next((case.id for case in cases if case.stage != Stage.CLOSED), None)
+            return (still_open, False) if still_open else (case_id(target, len(cases) + 1), True)
+
     async def target(self, case: str) -> Target:
         """The target of a case."""
         async with self._database.read() as session:

@@ -123,6 +123,18 @@ class ReviewStore:
         async with self._database.read() as session:
             return await docket_of(session, await load_case(session, case))
 
+    async def decided_bundle(self, case: str) -> str:
+        """Digest of the bundle that the order in force of a case decides.
+
+        Raises:
+            Refused: ``not_in_force``: there is no such order.
+        """
+        async with self._database.read() as session:
+            row = await load_case(session, case)
+            if row.bundle is None or row.stage not in {Stage.NOTIFICATION, Stage.VERIFICATION}:
+                raise Refused("not_in_force", "there is no order in force that could be revoked")
+            return row.bundle
+
     async def submit(self, case: str, decision: Decision, role: str, reasons: str) -> str:
         """File an officer's decision with its reasons, before the case is told of it; idempotent by id.
 

@@ -57,7 +57,7 @@ class VerificationStore:
         self._database = database
 
     async def due(self, isp: str, after: str, limit: int) -> Sequence[Due]:
-        """Measures to verify at an ISP: its notice was delivered or the order has ended, and the case is not closed."""
+        """Measures to verify at an ISP: its notice was delivered or the order has ended; no closed cases."""
         delivered = (
             select(NoticeRow.order).where(NoticeRow.isp == isp, NoticeRow.state == NoticeState.DELIVERED).distinct()
         )

@@ -1,0 +1,149 @@
+"""What ``doctor`` looks at: the machine, the files, the database, the engine and its workers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from enum import StrEnum
+
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from precinto import devserver, engine, stubs
+from precinto.domain.errors import BadInput, PrecintoError
+from precinto.domain.model import Value
+from precinto.ports import Registry
+from precinto.procedures import load_terms
+from precinto.provision import PROGRAMS
+from precinto.registry import read_registry
+from precinto.settings import Settings
+from precinto.store import Database
+from precinto.store.ledger import BrokenChain, verify
+
+LOW_DISK_BYTES = 2_000_000_000
+
+
+class Status(StrEnum):
+    """How one check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Check(Value):
+    """One line of the doctor: what was looked at, what was found, and what helps where it is not well."""
+
+    status: Status
+    what: str
+    found: str
+    hint: str = ""
+
+
+async def check_all(settings: Settings) -> list[Check]:
+    """Every check, in the order in which they depend on one another."""
+    checks = [*_programs(settings), _disk(settings)]
+    registry, line = _registry(settings)
+    checks += [line, _procedure(settings), *[one async for one in _database(settings)]]
+    checks += [one async for one in _engine(settings, registry)]
+    return checks
+
+
+def _programs(settings: Settings) -> list[Check]:
+    checks: list[Check] = []
+    for program in PROGRAMS:
+        path = settings.chromium if program.name == "chromium" and settings.chromium else program.found()
+        if path:
+            checks.append(Check(status=Status.OK, what=program.name, found=str(path)))
+        else:
+            status = Status.WARN if program.lab else Status.FAIL
+            hint = f"python starter.py setup, or: apt-get install {program.package}"
+            checks.append(Check(status=status, what=program.name, found=f"missing; it {program.use}", hint=hint))
+    if not settings.temporal_address:
+        path = devserver.installed()
+        found = str(path) if path else "not here yet"
+        hint = "" if path else "python starter.py setup fetches or builds it"
+        checks.append(Check(status=Status.OK if path else Status.WARN, what="temporal", found=found, hint=hint))
+    return checks
+
+
+def _disk(settings: Settings) -> Check:
+    home = settings.home if settings.home.exists() else settings.home.absolute().parent
+    free = shutil.disk_usage(home).free
+    low = free < LOW_DISK_BYTES
+    hint = "captures are refused when the disk is full: make room" if low else ""
+    return Check(
+        status=Status.WARN if low else Status.OK, what="disk", found=f"{free / 1e9:.1f} GB free in {home}", hint=hint
+    )
+
+
+def _registry(settings: Settings) -> tuple[Registry | None, Check]:
+    try:
+        registry = read_registry(settings.registry)
+    except BadInput as error:
+        hint = "PRECINTO_REGISTRY names the file; docs/reference/registry.md describes it"
+        return None, Check(status=Status.FAIL, what="registry", found=str(error), hint=hint)
+    found = f"{len(registry.officers)} officers, {len(registry.isps)} ISPs, {len(registry.protected)} protected names"
+    return registry, Check(status=Status.OK, what="registry", found=found)
+
+
+def _procedure(settings: Settings) -> Check:
+    try:
+        terms = load_terms(settings.procedure)
+    except BadInput as error:
+        hint = "PRECINTO_PROCEDURE names the file"
+        return Check(status=Status.FAIL, what="procedure", found=str(error), hint=hint)
+    return Check(status=Status.OK, what="procedure", found=f"{terms.procedure}: orders last {terms.order}")
+
+
+async def _database(settings: Settings) -> AsyncIterator[Check]:
+    try:
+        database = Database(settings.database)
+        try:
+            ready = await database.ready()
+            if not ready:
+                hint = "python starter.py up, or bootstrap"
+                yield Check(status=Status.FAIL, what="database", found="not this version's tables", hint=hint)
+                return
+            yield Check(status=Status.OK, what="database", found=database.url.render_as_string())
+            rows, _ = await verify(database)
+            yield Check(status=Status.OK, what="ledger", found=f"{rows} rows, the chain holds")
+        finally:
+            await database.close()
+    except BrokenChain as broken:
+        hint = "somebody changed the database by hand: python starter.py ledger verify"
+        yield Check(status=Status.FAIL, what="ledger", found=str(broken), hint=hint)
+    except (SQLAlchemyError, BadInput) as error:
+        yield Check(
+            status=Status.FAIL, what="database", found=str(error).splitlines()[0], hint="PRECINTO_DATABASE_URL"
+        )
+
+
+async def _engine(settings: Settings, registry: Registry | None) -> AsyncIterator[Check]:
+    if not settings.temporal_address:
+        hint = "python starter.py up, or set PRECINTO_TEMPORAL_ADDRESS"
+        yield Check(status=Status.WARN, what="engine", found="no Temporal server runs for this home", hint=hint)
+        return
+    try:
+        client = await engine.connect(settings.temporal_address, settings.temporal_namespace)
+        yield Check(status=Status.OK, what="engine", found=f"Temporal answers at {settings.temporal_address}")
+        missing = sorted(set(stubs.SEARCH_ATTRIBUTES) - await engine.registered_attributes(client))
+        if missing:
+            hint = "python starter.py bootstrap"
+            found = f"missing: {', '.join(missing)}"
+            yield Check(status=Status.FAIL, what="search attributes", found=found, hint=hint)
+        async for line in _queues(client, registry):
+            yield line
+    except (PrecintoError, RPCError) as error:
+        hint = "is it running? PRECINTO_TEMPORAL_ADDRESS and PRECINTO_TEMPORAL_NAMESPACE say where"
+        yield Check(status=Status.FAIL, what="engine", found=str(error), hint=hint)
+
+
+async def _queues(client: Client, registry: Registry | None) -> AsyncIterator[Check]:
+    vantages = [isp.id for isp in registry.isps] if registry else []
+    for queue in (stubs.CASES, stubs.CAPTURE, stubs.NOTIFY, *map(stubs.probe_queue, vantages)):
+        served = await engine.polled(client, queue)
+        found = "a worker asks for work" if served else "no worker"
+        hint = "" if served else "python worker.py; cases wait until one runs"
+        yield Check(status=Status.OK if served else Status.FAIL, what=f"queue {queue}", found=found, hint=hint)

@@ -1,0 +1,60 @@
+"""The commands behind ``starter.py``. Each imports what it needs when it runs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import typer
+
+from precinto.cli import cases, demo, machine, records
+from precinto.cli.output import Exit, exit_code, report
+from precinto.domain.errors import PrecintoError
+
+app = typer.Typer(
+    name="precinto",
+    help="Copyright enforcement with proof: refer, decide, notify, measure, and end what was ordered.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo.demo)
+app.command()(machine.up)
+app.command()(machine.setup)
+app.command()(machine.bootstrap)
+app.command()(machine.doctor)
+app.command()(cases.refer)
+app.command("cases")(cases.list_cases)
+app.command()(cases.show)
+app.command()(cases.decide)
+app.command()(cases.revoke)
+app.command()(cases.sweep)
+app.add_typer(records.ledger_app, name="ledger")
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; the exit code."""
+    as_json = "--json" in arguments
+    try:
+        result = app(arguments, standalone_mode=False)
+    except PrecintoError as error:
+        report(error, as_json=as_json)
+        return exit_code(error)
+    except click.exceptions.Abort:
+        return Exit.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    return int(result or Exit.OK)
+
+
+def main() -> None:
+    """Entry point. Leaves without taking the interpreter apart: Temporal's SDK can crash one (sdk-python#300)."""
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

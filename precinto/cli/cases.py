@@ -1,0 +1,238 @@
+"""Commands about cases: refer, list, show, decide, revoke, sweep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from precinto.cli.output import AsJson, Exit, Officer, emit, stderr, stdout, when
+
+if TYPE_CHECKING:
+    from precinto.cli.opened import Opened
+    from precinto.desk import Desk
+    from precinto.domain.referral_files import BadRow, GoodRow
+    from precinto.store.overview import CaseFile, CaseLine
+
+AT_ONCE = 25
+"""Referrals that are taken in at the same time."""
+
+Case = Annotated[str, typer.Argument(metavar="CASE", help="Case id, as 'cases' lists it.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reasons, for the file.")]
+
+
+class Verb(StrEnum):
+    """What a reviewer can say."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    RETURN = "return"
+
+
+def refer(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Referral files, CSV or JSON.")],
+    officer: Officer = "operator-1",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check only; open nothing.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Take in referral files: each good row opens a case, or joins the open case about its target.
+
+    A bad row is reported with file, line, column and reason; the others go on, and the exit code is 6.
+    """
+    from precinto.domain import referral_files
+    from precinto.domain.errors import BadInput
+
+    good: list[GoodRow] = []
+    bad: list[BadRow] = []
+    for path in files:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BadInput(f"{path}: {error.strerror}") from error
+        for row in referral_files.read(content, path.name):
+            if isinstance(row, referral_files.BadRow):
+                bad.append(row)
+            else:
+                good.append(row)
+    taken = asyncio.run(_take_in(good, officer, dry_run=dry_run, quiet=as_json))
+    if as_json:
+        emit({"dry_run": dry_run, "referrals": taken, "bad": bad})
+    else:
+        _print_taken(taken, bad)
+    return Exit.PARTIAL if bad else Exit.OK
+
+
+async def _take_in(rows: list[GoodRow], officer: str, *, dry_run: bool, quiet: bool) -> list[dict[str, Any]]:
+    from rich.progress import Progress
+
+    from precinto.cli.opened import opened
+
+    async with opened() as here:
+        if dry_run:
+            return await _plan(here, rows)
+        desk = await here.desk()
+        with Progress(console=stderr(), transient=True, disable=quiet or len(rows) < AT_ONCE) as progress:
+            task = progress.add_task("Taking in referrals", total=len(rows))
+            answers: list[dict[str, Any]] = []
+            async for answer in taken_in(desk, rows, officer):
+                answers.append(answer)
+                progress.advance(task)
+            return answers
+
+
+async def taken_in(desk: Desk, rows: list[GoodRow], officer: str) -> AsyncIterator[dict[str, Any]]:
+    """Take in good rows in their order, a page at a time; what became of each."""
+    for start in range(0, len(rows), AT_ONCE):
+        page = rows[start : start + AT_ONCE]
+        registered = await desk.refer([row.referral for row in page], officer)
+        for row, one in zip(page, registered, strict=True):
+            yield {**_place(row), **one.model_dump(exclude={"start"})}
+
+
+async def _plan(here: Opened, rows: list[GoodRow]) -> list[dict[str, Any]]:
+    """What taking these rows in would do."""
+    from precinto.domain.evidence import guard
+
+    planned: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for row in rows:
+        case, opens = await here.store.intake.place(row.referral.target)
+        held = [finding.detail for finding in guard(row.referral.target, here.registry.protected)]
+        planned.append({**_place(row), "case": case, "opened": opens and case not in seen, "findings": held})
+        seen.add(case)
+    return planned
+
+
+def _place(row: GoodRow) -> dict[str, Any]:
+    return {"file": row.file, "line": row.line, "target": row.referral.target.value}
+
+
+def _print_taken(taken: list[dict[str, Any]], bad: list[BadRow]) -> None:
+    from rich.table import Table
+
+    table = Table("file", "line", "target", "case", "what becomes of it", "hold", box=None, pad_edge=False)
+    for row in taken:
+        became = "known already" if row.get("known") else "opens" if row["opened"] else "joins the open case"
+        held = "; ".join(row["findings"]) if "findings" in row else "two reviewers" if row["hold"] else ""
+        table.add_row(row["file"], str(row["line"]), row["target"], row["case"], became, held)
+    if taken:
+        stdout().print(table)
+    for row in bad:
+        stderr().print(f"{row.file}: line {row.line}: {row.column}: {row.reason}", soft_wrap=True)
+
+
+def list_cases(
+    everything: Annotated[bool, typer.Option("--all", help="Closed cases too.")] = False, as_json: AsJson = False
+) -> None:
+    """List the open cases, with where each stands at each ISP."""
+    from precinto.store.overview import case_lines
+
+    async def lines(here: Opened) -> list[CaseLine]:
+        return await case_lines(here.store.database, closed=everything)
+
+    found = _with_installation(lines)
+    if as_json:
+        emit(found)
+    else:
+        stdout().print(case_table(found))
+
+
+def case_table(lines: list[CaseLine]) -> Any:
+    """The cases as a table for people."""
+    from rich.table import Table
+
+    isps = sorted({isp for line in lines for isp in line.standings})
+    table = Table("case", "target", "stage", "due (UTC)", *isps, box=None, pad_edge=False)
+    for line in lines:
+        stage = f"{line.stage} ({line.closure})" if line.closure else line.stage.value
+        stage += ", on hold" if line.hold and not line.closure else ""
+        table.add_row(line.id, line.target, stage, when(line.due_at), *(line.standings.get(isp, "") for isp in isps))
+    return table
+
+
+def show(case: Case, as_json: AsJson = False) -> None:
+    """Show everything on file about a case."""
+    from precinto.cli.dossier import print_case
+    from precinto.store.overview import case_file
+
+    async def file(here: Opened) -> CaseFile:
+        return await case_file(here.store.database, case)
+
+    found = _with_installation(file)
+    if as_json:
+        emit(found)
+    else:
+        print_case(stdout(), found)
+
+
+def decide(
+    case: Case,
+    outcome: Annotated[Verb, typer.Argument(help="What you decide.")],
+    officer: Officer,
+    reason: Reason,
+    as_json: AsJson = False,
+) -> None:
+    """Decide on the bundle that is under review, as a named reviewer."""
+    from precinto.domain.review import Outcome
+
+    async def act(here: Opened) -> int:
+        return (await (await here.desk()).decide(case, officer, Outcome(outcome.value), reason)).still_needed
+
+    needed = _with_installation(act)
+    if as_json:
+        emit({"case": case, "outcome": outcome, "officer": officer, "still_needed": needed})
+    elif outcome is Verb.APPROVE and needed:
+        stdout().print(f"{case}: approved by {officer}; {needed} more reviewer must approve, a different one")
+    else:
+        stdout().print(f"{case}: {outcome} by {officer}; carried out now")
+
+
+def revoke(case: Case, officer: Officer, reason: Reason, as_json: AsJson = False) -> None:
+    """End the order in force of a case before its time: every ISP is told, and the unblock is measured."""
+
+    async def act(here: Opened) -> None:
+        await (await here.desk()).revoke(case, officer, reason)
+
+    _with_installation(act)
+    if as_json:
+        emit({"case": case, "revoked": True, "officer": officer})
+    else:
+        stdout().print(f"{case}: the order is revoked; the ISPs are told, and the unblock will be measured")
+
+
+def sweep(
+    vantages: Annotated[list[str] | None, typer.Argument(metavar="[ISP...]", help="All, if none is named.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure every order at the ISPs, now."""
+    from precinto import engine
+    from precinto.domain.errors import NotFound
+
+    async def act(here: Opened) -> list[Any]:
+        known = [isp.id for isp in here.registry.isps]
+        if unknown := sorted(set(vantages or ()) - set(known)):
+            raise NotFound(f"the registry has no ISP {', '.join(unknown)}; it has {', '.join(known)}")
+        client = await here.client()
+        return list(await asyncio.gather(*(engine.sweep_now(client, one) for one in vantages or known)))
+
+    found = _with_installation(act)
+    if as_json:
+        emit(found)
+    else:
+        for one in found:
+            stdout().print(f"{one.vantage}: {one.measured} measured, {one.lapsed} lapsed anew")
+
+
+def _with_installation(act: Any) -> Any:
+    """Open the installation, do one thing, close it."""
+    from precinto.cli.opened import opened
+
+    async def run() -> Any:
+        async with opened() as here:
+            return await act(here)
+
+    return asyncio.run(run())

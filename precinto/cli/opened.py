@@ -1,0 +1,63 @@
+"""What a command works with: settings, registry, database and Temporal of one installation, opened and closed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from temporalio.client import Client
+
+from precinto import engine
+from precinto.desk import Desk
+from precinto.domain.errors import CannotHere, Unavailable
+from precinto.ports import Registry
+from precinto.procedures import load_terms
+from precinto.registry import read_registry
+from precinto.settings import Settings, load_settings
+from precinto.store import Database, Store
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One installation, as a command sees it."""
+
+    settings: Settings
+    registry: Registry
+    store: Store
+
+    async def client(self) -> Client:
+        """A client of the installation's Temporal.
+
+        Raises:
+            Unavailable: There is no address, or nothing answers there.
+        """
+        if not self.settings.temporal_address:
+            raise Unavailable(
+                "no Temporal server runs for this installation: start 'python starter.py up', or set "
+                "PRECINTO_TEMPORAL_ADDRESS"
+            )
+        return await engine.connect(self.settings.temporal_address, self.settings.temporal_namespace)
+
+    async def desk(self) -> Desk:
+        """The desk, ready to act."""
+        return Desk(await self.client(), self.store, self.registry, load_terms(self.settings.procedure))
+
+
+@asynccontextmanager
+async def opened() -> AsyncGenerator[Opened]:
+    """Open the installation of this process's settings.
+
+    Raises:
+        BadInput: Settings or registry are wrong.
+        CannotHere: The database has no tables yet.
+    """
+    settings = load_settings()
+    registry = read_registry(settings.registry)
+    database = Database(settings.database)
+    try:
+        if not await database.ready():
+            raise CannotHere("the database has no tables yet: run 'python starter.py up', or 'bootstrap'")
+        yield Opened(settings, registry, Store(database))
+    finally:
+        await database.close()

@@ -1,0 +1,91 @@
+"""How commands answer: people get tables, programs get JSON, both get an exit code that says what happened.
+
+Only the answer goes to standard output; progress, hints and errors go to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from precinto.domain.errors import BadInput, CannotHere, NotFound, PrecintoError, Refused, Unavailable
+
+
+class Exit(IntEnum):
+    """Exit codes; ``docs/reference/cli.md`` explains them."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    REFUSED = 4
+    PARTIAL = 6
+    UNREACHABLE = 7
+    MISMATCH = 8
+    INTERRUPTED = 130
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
+Officer = Annotated[
+    str, typer.Option("--as", envvar="PRECINTO_OFFICER", metavar="NAME", help="Id of the officer who acts.")
+]
+
+
+def stdout() -> Console:
+    """Where answers for people go."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def stderr() -> Console:
+    """Where progress, hints and errors go."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def emit(value: Any) -> None:
+    """Answer with one JSON document; models are written as their JSON form."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+def exit_code(error: PrecintoError) -> Exit:
+    """The exit code that belongs to an error."""
+    match error:
+        case BadInput():
+            return Exit.USAGE
+        case NotFound():
+            return Exit.NOT_FOUND
+        case Refused():
+            return Exit.REFUSED
+        case Unavailable():
+            return Exit.UNREACHABLE
+        case _:
+            return Exit.FAILED
+
+
+def report(error: PrecintoError, *, as_json: bool) -> None:
+    """Say on standard error what went wrong, in one line or as JSON."""
+    code = error.code if isinstance(error, Refused) else type(error).__name__
+    if as_json:
+        sys.stderr.write(json.dumps({"error": {"code": code, "message": str(error)}}, ensure_ascii=False) + "\n")
+        return
+    word = {Refused: "refused", CannotHere: "cannot do that here", Unavailable: "not reachable"}
+    kind = next((text for cls, text in word.items() if isinstance(error, cls)), "error")
+    stderr().print(f"{kind}: {error}" + (f" [{code}]" if isinstance(error, Refused) else ""), soft_wrap=True)
+
+
+def when(moment: datetime | None) -> str:
+    """A moment for people, in UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return str(value)

@@ -1,0 +1,149 @@
+"""The demo's record: for each case its stage times, its history and its verdicts, and whether the story held."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from sqlmodel import col, select
+
+from precinto import loopback, stubs
+from precinto.domain.case import Closure
+from precinto.embedded import Running
+from precinto.store import Database, Store
+from precinto.store.ledger import verify
+from precinto.store.notification import MeasureRow, OrderRow
+from precinto.store.overview import CaseLine, LedgerLine, case_file, case_lines
+from precinto.store.verification import ObservationRow
+
+if TYPE_CHECKING:
+    from lab.lab import Lab
+
+_TIMES = {
+    "referral_registered": "intake",
+    "case_accepted": "evidence",
+    "evidence_sealed": "review",
+    "order_issued": "notification",
+    "order_ended": "unblocking",
+    "case_closed": "closed",
+    "review_concluded": "review_concluded",
+}
+
+
+async def make_record(running: Running, store: Store, lab: Lab, seconds: float) -> dict[str, Any]:
+    """The record, as ``demo.json`` holds it."""
+    lines = await case_lines(store.database)
+    cases = [await _case(running, store.database, line) for line in lines]
+    rows, head = await verify(store.database)
+    isps = await _isps(lab, [line.target for line in lines])
+    checks = _checks(cases, isps)
+    return {
+        "ok": all(check["holds"] for check in checks),
+        "seconds": round(seconds, 1),
+        "checks": checks,
+        "cases": cases,
+        "isps": isps,
+        "ledger": {"rows": rows, "head": head},
+        "temporal_ui": running.ui,
+        "restarts": {one: count for one, count in running.supervisor.restarts.items() if count},
+    }
+
+
+async def _case(running: Running, database: Database, line: CaseLine) -> dict[str, Any]:
+    file = await case_file(database, line.id)
+    described = await running.client.get_workflow_handle(stubs.case_workflow(line.id)).describe()
+    history = described.raw_description.workflow_execution_info
+    return {
+        "case": line.id,
+        "target": line.target,
+        "hold": line.hold,
+        "closure": line.closure,
+        "stages": _stages(file.ledger),
+        "decisions": [{"officer": d["officer"], "outcome": d["outcome"], "state": d["state"]} for d in file.decisions],
+        "standings": [
+            {"isp": r.body["isp"], "from": r.body["from"], "to": r.body["to"], "at": r.at.astimezone(UTC).isoformat()}
+            for r in file.ledger
+            if r.action == "standing_changed"
+        ],
+        "verdicts": await _verdicts(database, line.id),
+        "history": {"events": history.history_length, "bytes": history.history_size_bytes},
+    }
+
+
+def _stages(ledger: tuple[LedgerLine, ...]) -> dict[str, str]:
+    stages: dict[str, str] = {}
+    for row in ledger:
+        if name := _TIMES.get(row.action):
+            stages.setdefault(name, row.at.astimezone(UTC).isoformat())
+    told = [
+        r for r in ledger if r.action == "notice_delivered" and (r.body["action"], r.body["reminder"]) == ("block", 0)
+    ]
+    if told:
+        stages["verification"] = told[-1].at.astimezone(UTC).isoformat()
+    return dict(sorted(stages.items(), key=lambda item: item[1]))
+
+
+async def _verdicts(database: Database, case: str) -> dict[str, list[dict[str, str]]]:
+    """Each ISP's verdicts in order of time, each with its first moment; repetitions of the same are left out."""
+    query = (
+        select(ObservationRow)
+        .join(MeasureRow, col(MeasureRow.id) == ObservationRow.measure)
+        .join(OrderRow, col(OrderRow.id) == MeasureRow.order)
+        .where(OrderRow.case == case)
+        .order_by(col(ObservationRow.at))
+    )
+    found: dict[str, list[dict[str, str]]] = {}
+    async with database.read() as session:
+        for row in await session.exec(query):
+            known = found.setdefault(row.isp, [])
+            if not known or known[-1]["ruling"] != row.ruling:
+                known.append({"ruling": row.ruling, "rule": row.rule, "at": row.at.astimezone(UTC).isoformat()})
+    return found
+
+
+async def _isps(lab: Lab, targets: list[str]) -> dict[str, Any]:
+    """What each ISP itself saw, and what its customers get now."""
+    found: dict[str, Any] = {}
+    for name in ("norte", "sur", "andes"):
+        now = {
+            t: (await lab.resolve(name, t)).addresses == (await lab.resolve("control", t)).addresses for t in targets
+        }
+        found[name] = {"open_now": now}
+    found["norte"]["names_in_zone"] = list(await lab.norte.names())
+    for name, journal in (("sur", lab.sur.journal), ("andes", lab.andes.journal)):
+        taken = journal.taken()
+        found[name]["taken"] = [
+            {"order": e.order, "action": e.action.value, "reminder": e.reminder, "notice": e.notice} for e in taken
+        ]
+        found[name]["repeats"] = sum(e.repeated for e in journal.entries)
+    return found
+
+
+def _checks(cases: list[dict[str, Any]], isps: dict[str, Any]) -> list[dict[str, Any]]:
+    enforced = [case for case in cases if not case["hold"]]
+    moves = [(m["isp"], m["from"], m["to"]) for case in enforced for m in case["standings"]]
+    orders = [(isp, t["order"], t["action"], t["reminder"]) for isp in ("sur", "andes") for t in isps[isp]["taken"]]
+    blocked = {(case["target"], m["isp"]) for case in enforced for m in case["standings"] if m["to"] == "compliant"}
+    checks = {
+        "each stream ripper was measured blocked at all three ISPs": len(blocked) == 3 * len(enforced),
+        "andes said done and was not: found, reminded, corrected": (
+            ("andes", "pending", "lapsed") in moves and ("andes", "lapsed", "compliant") in moves
+        ),
+        "andes forgot to unblock: found, reminded, corrected": ("andes", "pending", "overstaying") in moves
+        and ("andes", "overstaying", "released") in moves,
+        "every unblock was measured and its case closed": all(
+            case["closure"] == Closure.UNBLOCKED for case in enforced
+        ),
+        "the protected name was held, and rejected by a second reviewer": all(
+            case["closure"] == Closure.REJECTED and not case["verdicts"] for case in cases if case["hold"]
+        ),
+        "every ISP took each order once": len(orders) == len(set(orders)),
+        "customers of every ISP reach every name again": all(all(isps[i]["open_now"].values()) for i in isps),
+        "the reference history stays within 32 events and 5 KB": all(
+            case["history"]["events"] <= 32 and case["history"]["bytes"] <= 5_000
+            for case in enforced
+            if not any(m["to"] == "lapsed" for m in case["standings"])
+        ),
+        "nothing tried to leave loopback": not loopback.attempts(),
+    }
+    return [{"what": what, "holds": holds} for what, holds in checks.items()]

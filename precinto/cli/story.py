@@ -1,0 +1,219 @@
+"""The story that the demo plays, step by step, and the record that it leaves.
+
+Every step is what an operator, a reviewer or an ISP would do; the engine is not told that it is a demo. The lab's
+ISP *andes* lies twice: it says "enforced" and blocks nothing, and it forgets to unblock. Both are found by measuring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+from temporalio.service import RPCError
+
+from precinto.cli.cases import taken_in
+from precinto.cli.dossier import told
+from precinto.cli.record import make_record
+from precinto.cli.screen import Screen
+from precinto.desk import Desk
+from precinto.domain import referral_files
+from precinto.domain.case import Stage as CaseStage
+from precinto.domain.errors import Refused, Unavailable
+from precinto.domain.notification import Action
+from precinto.domain.review import Outcome
+from precinto.domain.verification import Standing
+from precinto.embedded import Running, embedded
+from precinto.procedures import load_terms
+from precinto.settings import Settings
+from precinto.store import Database, Store
+from precinto.store.overview import CaseLine, case_lines, ledger_since
+
+if TYPE_CHECKING:
+    from lab.lab import Lab
+
+T = TypeVar("T")
+
+OPERATOR, FIRST, SECOND = "operator-1", "reviewer-1", "reviewer-2"
+HELD = "tramites.gob.pe"
+LIAR = "andes"
+
+APPROVAL = "The bundle shows a recording being converted and offered for download without the right holder's licence."
+REJECTION = "The bundle shows a state portal and no converter: the referral is mistaken, and the name is protected."
+
+_PATIENCE_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the story is played: a running installation, its desk and its store."""
+
+    running: Running
+    desk: Desk
+    store: Store
+
+    @property
+    def ui(self) -> str:
+        """Temporal's web interface, with this installation's cases."""
+        return f"{self.running.ui}/namespaces/{self.running.settings.temporal_namespace}/workflows"
+
+
+@asynccontextmanager
+async def open_place(settings: Settings, say: Callable[[str], None]) -> AsyncGenerator[Place]:
+    """Start an installation and open its desk."""
+    async with embedded(settings, say) as running:
+        database = Database(settings.database)
+        store = Store(database)
+        try:
+            desk = Desk(running.client, store, running.registry, load_terms(settings.procedure))
+            yield Place(running, desk, store)
+        finally:
+            await database.close()
+
+
+class Story:
+    """One play of the story."""
+
+    def __init__(self, place: Place, lab: Lab, screen: Screen, *, interactive: bool) -> None:
+        self._place = place
+        self._lab = lab
+        self._screen = screen
+        self._interactive = interactive
+        self._seen = 0
+
+    async def play(self, referrals: Sequence[referral_files.Row]) -> dict[str, Any]:
+        """Play it; returns the record, whose ``ok`` says whether every case ended as told."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            await self._refer(referrals)
+            await self._until(CaseStage.REVIEW, "the evidence of every case is sealed")
+            await self._review()
+            await self._until_blocked()
+            self._lab.andes.behaviour.lie(Action.RELEASE, times=1)
+            await self._until(CaseStage.CLOSED, "every case has ended")
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        await self._look()
+        record = await make_record(self._place.running, self._place.store, self._lab, self._screen.seconds)
+        self._say_result(record)
+        return record
+
+    # ---------------------------------------------------------------------------------------------- the steps
+
+    async def _refer(self, rows: Sequence[referral_files.Row]) -> None:
+        self._screen.say(f"{OPERATOR} refers {len(rows)} rows of {rows[0].file}")
+        good = [row for row in rows if isinstance(row, referral_files.GoodRow)]
+        for row in rows:
+            if isinstance(row, referral_files.BadRow):
+                self._screen.say(f"  {row.file}: line {row.line}: {row.column}: {row.reason}")
+        # ISP andes will take its first order and do nothing.
+        self._lab.andes.behaviour.lie(Action.BLOCK, times=1)
+        async for row in taken_in(self._place.desk, good, OPERATOR):
+            if not row["opened"]:
+                self._screen.say(f"  {row['file']}: line {row['line']}: joins the open case {row['case']}")
+
+    async def _review(self) -> None:
+        cases = await self._cases()
+        if self._interactive:
+            for case in cases:
+                await self._ask(case)
+            return
+        await self._refused(cases[0], OPERATOR, "the operator tries to approve")
+        for case in cases:
+            await self._decide(case, FIRST, Outcome.APPROVE, APPROVAL)
+            if case.hold:
+                await self._refused(case, FIRST, "one reviewer tries to be two")
+                await self._decide(case, SECOND, Outcome.REJECT, REJECTION)
+
+    async def _until_blocked(self) -> None:
+        """Wait until every ISP was measured to comply, or until the orders are over."""
+
+        async def blocked() -> bool:
+            open_cases = [case for case in await self._cases() if case.stage is not CaseStage.CLOSED]
+            return all(
+                case.stage is CaseStage.UNBLOCKING
+                or (case.standings and set(case.standings.values()) == {Standing.COMPLIANT.value})
+                for case in open_cases
+            )
+
+        await self._wait(blocked, "every block is measured")
+
+    async def _decide(self, case: CaseLine, officer: str, outcome: Outcome, reasons: str) -> None:
+        await persist(lambda: self._place.desk.decide(case.id, officer, outcome, reasons))
+
+    async def _refused(self, case: CaseLine, officer: str, what: str) -> None:
+        try:
+            await self._decide(case, officer, Outcome.APPROVE, APPROVAL)
+        except Refused as refused:
+            self._screen.say(f"{what}: refused, {refused}")
+        else:
+            raise AssertionError(f"{what}: this must be refused")
+
+    async def _ask(self, case: CaseLine) -> None:
+        """Let the person at the terminal decide."""
+        approvals = 0
+        for officer in (FIRST, SECOND):
+            held = " (on hold: two reviewers)" if case.hold else ""
+            question = f"{officer}: {case.target}{held}: approve or reject?"
+            answer = await asyncio.to_thread(typer.prompt, question, default="reject" if case.hold else "approve")
+            outcome = Outcome.APPROVE if str(answer).startswith("a") else Outcome.REJECT
+            reasons = APPROVAL if outcome is Outcome.APPROVE else REJECTION
+            await self._decide(case, officer, outcome, reasons)
+            approvals += outcome is Outcome.APPROVE
+            if outcome is Outcome.REJECT or approvals == (2 if case.hold else 1):
+                return
+
+    # ------------------------------------------------------------------------------------- watching and waiting
+
+    async def _watch(self) -> None:
+        while True:
+            await self._look()
+            await asyncio.sleep(0.2)
+
+    async def _look(self) -> None:
+        cases = await self._cases()
+        names = {case.id: case.target for case in cases}
+        for line in await ledger_since(self._place.store.database, self._seen):
+            self._seen = line.seq
+            if line.action not in {"observed", "decision_submitted"}:
+                self._screen.say(f"{names.get(line.case or '', ''):16} {told(line)}")
+        self._screen.show(cases)
+
+    async def _cases(self) -> list[CaseLine]:
+        return await case_lines(self._place.store.database)
+
+    async def _until(self, stage: CaseStage, what: str) -> None:
+        async def there() -> bool:
+            return all(case.stage is stage for case in await self._cases())
+
+        await self._wait(there, what)
+
+    async def _wait(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not await condition():
+            if time.monotonic() > deadline:
+                stuck = ", ".join(f"{case.target} in {case.stage}" for case in await self._cases())
+                raise Unavailable(f"still waiting until {what}: {stuck}; logs are in the home's folder 'run'")
+            await asyncio.sleep(0.1)
+
+    def _say_result(self, record: dict[str, Any]) -> None:
+        for check in record["checks"]:
+            self._screen.say(f"{'holds' if check['holds'] else 'DOES NOT HOLD'}: {check['what']}")
+        self._screen.say("the story ended as told" if record["ok"] else "the story did not end as told")
+
+
+async def persist(act: Callable[[], Awaitable[T]], within: float = 90.0) -> T:
+    """Do what a person does when the engine is away: say the same again, until it answers."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return await act()
+        except (Unavailable, RPCError):
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(1.0)

@@ -1,0 +1,135 @@
+"""An installation on one machine by one command: Temporal with its UI, a worker, and the sweeps, all supervised.
+
+For a small authority and for trying out. Everything it keeps is in one folder; a larger installation runs the same
+worker against a Temporal cluster and PostgreSQL (``docker-compose.yml``).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.client import Client
+
+from precinto import engine, stubs
+from precinto.devserver import server_command, temporal_binary
+from precinto.domain.errors import Unavailable
+from precinto.ports import Registry
+from precinto.registry import read_registry
+from precinto.settings import Settings
+from precinto.store import Database
+from precinto.supervisor import Service, Supervisor, supervised
+
+TEMPORAL_PORTS = (7233, 8233)
+"""Of frontend and UI, where they are free; else any free ones."""
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running installation.
+
+    Attributes:
+        settings: Its settings, with the address of its Temporal.
+        ui: Address of Temporal's web interface; None where the Temporal server is not ours.
+        client: A client of its Temporal.
+        registry: Officers, ISPs and guard lists.
+        supervisor: What keeps its processes running.
+    """
+
+    settings: Settings
+    ui: str | None
+    client: Client
+    registry: Registry
+    supervisor: Supervisor
+
+
+@asynccontextmanager
+async def embedded(settings: Settings, progress: Progress) -> AsyncGenerator[Running]:
+    """Start everything, and stop it at the end of the block.
+
+    Args:
+        settings: Of the installation; without an address, a Temporal server is started too.
+        progress: Told, in words, what is being done.
+
+    Raises:
+        CannotHere: A program is missing.
+        Unavailable: Something did not start; with the end of its log.
+    """
+    registry = read_registry(settings.registry)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    async with supervised(
+        settings.home / "run", lambda name: progress(f"{name} had died and was started again")
+    ) as one:
+        ui = None
+        if not settings.temporal_address:
+            settings, ui = await _start_temporal(settings, one, progress)
+        client = await engine.connect(settings.temporal_address, settings.temporal_namespace)
+        await bootstrap(settings, client, registry)
+        progress("starting the worker")
+        worker = Service("worker", [sys.executable, str(_ROOT / "worker.py")], settings.environment(secrets=True))
+        await one.start(worker, lambda: engine.polled(client, stubs.CASES))
+        _announce(settings)
+        try:
+            yield Running(settings, ui, client, registry, one)
+        finally:
+            settings.running.unlink(missing_ok=True)
+
+
+async def bootstrap(settings: Settings, client: Client, registry: Registry) -> None:
+    """Bring database, search attributes and schedules to what this version needs; idempotent."""
+    database = Database(settings.database)
+    try:
+        await database.migrate()
+    finally:
+        await database.close()
+    await engine.register_attributes(client)
+    vantages = [isp.id for isp in registry.isps]
+    await engine.schedule_sweeps(client, vantages, timedelta(seconds=settings.sweep_seconds))
+
+
+async def _start_temporal(settings: Settings, supervisor: Supervisor, progress: Progress) -> tuple[Settings, str]:
+    binary = await temporal_binary(progress)
+    progress("starting the Temporal server")
+    port, ui_port = (_free(wanted) for wanted in TEMPORAL_PORTS)
+    address = f"127.0.0.1:{port}"
+    command = server_command(binary, address, ui_port, settings.home / "temporal.db")
+
+    async def answers() -> bool:
+        try:
+            client = await engine.connect(address, settings.temporal_namespace)
+            return set(stubs.SEARCH_ATTRIBUTES) <= await engine.registered_attributes(client)
+        except (Unavailable, engine.RPCError):
+            return False
+
+    await supervisor.start(Service("temporal", command), answers)
+    return settings.model_copy(update={"temporal_address": address}), f"http://127.0.0.1:{ui_port}"
+
+
+def _announce(settings: Settings) -> None:
+    """Let commands in other terminals find this installation by its home folder; no secret is written."""
+    lines = "".join(f"{name}='{value}'\n" for name, value in settings.environment(secrets=False).items())
+    fresh = settings.running.with_suffix(".new")
+    fresh.write_text(lines)
+    os.replace(fresh, settings.running)
+
+
+def _free(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:  # somebody else listens there
+                continue
+            return int(one.getsockname()[1])
+    raise Unavailable("there is no free port on 127.0.0.1")
