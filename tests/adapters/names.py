@@ -30,12 +30,15 @@ class PolicyServers:
     Attributes:
         primary: The zone's primary, ``address:port``.
         resolver: The ISP's resolver, a secondary of the zone.
-        secrets: Folder with ``updater.key`` and, for the ISP's own key that may only transfer, ``norte.key``.
+        updater: The key that may change the zone.
+        transfer: The ISP's key, which may transfer it and nothing else.
+        secrets: Folder with their secrets, ``updater.key`` and ``norte.key``.
     """
 
     primary: ZoneServer
     resolver: Resolver
     secrets: Path
+    updater: dns.tsig.Key
     transfer: dns.tsig.Key
 
     @property
@@ -74,17 +77,14 @@ async def policy_servers(folder: Path) -> AsyncGenerator[PolicyServers]:
             for name, configuration in {
                 "root": write_authoritative(folders["root"], root_port),
                 "primary": write_rpz_primary(folders["primary"], primary_port, port, secrets),
-                "resolver": write_rpz_resolver(
-                    folders["resolver"], port, root_port, primary_port, secrets[NORTE_KEY]
-                ),
+                "resolver": write_rpz_resolver(folders["resolver"], port, root_port, primary_port, secrets[NORTE_KEY]),
             }.items()
         }
         await children.ready(started["primary"], lambda: primary.holds(RPZ_ZONE))
         await children.ready(started["resolver"], lambda: resolver.answers("ejemplo.test"))
         await children.ready(started["resolver"], lambda: ZoneServer(BIND_ADDRESS, port).holds(RPZ_ZONE))
-        yield PolicyServers(
-            primary, resolver, folders["secrets"], dns.tsig.Key(NORTE_KEY, secrets[NORTE_KEY], "hmac-sha256")
-        )
+        updater, transfer = (dns.tsig.Key(name, secret, "hmac-sha256") for name, secret in secrets.items())
+        yield PolicyServers(primary, resolver, folders["secrets"], updater, transfer)
     finally:
         await children.stop()
         ports.release()

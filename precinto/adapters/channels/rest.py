@@ -38,10 +38,13 @@ log = structlog.get_logger(__name__)
 
 
 def _https_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme != "https" or not parts.hostname or parts.username or parts.query or parts.fragment:
+    try:
+        parts, port = urlsplit(text), httpx.URL(text).port
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{text!r} is not an address: {error}") from error
+    bare = not (parts.username or parts.query or parts.fragment)
+    if parts.scheme != "https" or not parts.hostname or not bare or not 0 < (port or 443) < 65_536:
         raise ValueError(f"{text!r} is not a bare https address, such as https://api.example/orders")
-    httpx.URL(text)
     return text.rstrip("/")
 
 

@@ -212,11 +212,8 @@ class _Primary:
         message.use_tsig(self._key)
         host, port = endpoint(self._options.primary)
         limit = self._options.deadline_seconds
-        reply = await dns.asyncquery.tcp(message, host, limit, port, sock=self._socket)
-        if not reply.had_tsig:
-            # Not the key's holder, or not only: nothing that it says counts.
-            raise Unavailable(f"the primary {self._options.primary} answers without a signature")
-        return reply
+        # The library refuses an answer without a signature: somebody in between could have given it.
+        return await dns.asyncquery.tcp(message, host, limit, port, sock=self._socket)
 
     def _refuse(self, rcode: Rcode) -> None:
         if rcode == Rcode.NOERROR:
