@@ -82,6 +82,8 @@ class Referral(Value):
 
 _PACKAGE_ID = re.compile(r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+$")
 _SHA256 = re.compile(r"^[0-9a-fA-F]{64}$")
+_NUMBER = re.compile(r"^(\d+|0x[0-9a-f]*)$")
+"""A last label that makes programs read a host as an IPv4 address (WHATWG URL, "ends in a number")."""
 _MAX_VALUE = 2_000
 
 
@@ -129,8 +131,13 @@ def _suffixes() -> tldextract.TLDExtract:
 
 
 def registrable_domain(host: str) -> str | None:
-    """Public suffix plus one label; None where ``host`` is itself a public suffix."""
+    """Public suffix plus one label; None where ``host`` is itself a public suffix.
+
+    A top-level domain that the list does not know is a public suffix too (the list's rule ``*``), for new ones come.
+    """
     found = _suffixes()(host)
+    if not found.suffix:
+        return ".".join(host.split(".")[-2:]) if "." in host else None
     return found.top_domain_under_public_suffix or None
 
 
@@ -154,24 +161,35 @@ def _host(text: str) -> str:
         raise BadTarget(f"{text!r} is not a host name: {error}") from error
     if "." not in name:
         raise BadTarget(f"{text!r} has no dot: not a public host name")
+    if _NUMBER.match(name.rpartition(".")[2]):
+        raise BadTarget(f"{text!r} ends in a number, so programs read it as an address; only names are targets")
     return name
+
+
+def _registrable(host: str) -> str:
+    registrable = registrable_domain(host)
+    if registrable is None:
+        raise BadTarget(f"{host!r} is a public suffix: an order can never cover all of it")
+    return registrable
 
 
 def _domain(text: str) -> Target:
     if "://" in text or "/" in text or "@" in text or ":" in text:
         raise BadTarget(f"{text!r} is not a bare domain; give kind url for a web address")
-    host = _host(text).removeprefix("www.")
-    registrable = registrable_domain(host)
-    if registrable is None:
-        raise BadTarget(f"{host!r} is a public suffix: an order can never cover all of it")
-    return Target(kind=TargetKind.DOMAIN, value=host, host=host, registrable=registrable)
+    host = _host(text)
+    while (bare := host.removeprefix("www.")) != host and registrable_domain(bare):
+        host = bare
+    return Target(kind=TargetKind.DOMAIN, value=host, host=host, registrable=_registrable(host))
 
 
 def _url(text: str) -> Target:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise BadTarget(f"{text!r} is not a web address: {error}") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise BadTarget(f"{text!r} is not an http or https address")
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         raise BadTarget("a web address with a user name in it is refused: it hides its host")
     host = _host(parts.hostname)
     try:
@@ -181,4 +199,4 @@ def _url(text: str) -> Target:
     default = {"http": 80, "https": 443}[parts.scheme]
     where = host if port in {None, default} else f"{host}:{port}"
     value = urlunsplit((parts.scheme, where, parts.path or "/", parts.query, ""))
-    return Target(kind=TargetKind.URL, value=value, host=host, registrable=registrable_domain(host))
+    return Target(kind=TargetKind.URL, value=value, host=host, registrable=_registrable(host))

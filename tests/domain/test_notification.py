@@ -1,0 +1,102 @@
+"""Notices: names that are derived, so that an outside act happens once, and the document that ISPs read."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from precinto.domain.notification import (
+    Action,
+    Measure,
+    Method,
+    Notice,
+    measure_id,
+    notice_id,
+    order_id,
+)
+
+ORDER = "b1c9f0a2-0000-5000-8000-000000000001"
+PLAIN = st.text("abc0123456789-.", min_size=1, max_size=12)
+NOTICES = st.tuples(PLAIN, PLAIN, st.sampled_from(Action), st.integers(0, 50))
+
+
+class TestIds:
+    """The same act has the same name whoever computes it; two acts never share one."""
+
+    def test_they_never_change(self) -> None:
+        """ISPs keep them, so a release that computed others would send every open order twice."""
+        assert notice_id(ORDER, "isp0", Action.BLOCK, 0) == "802d994c-1a9d-5f8e-aeab-a2f66c4745ac"
+        assert measure_id(ORDER, "y2mate.com", Method.DNS) == "3607bfb5-85f4-5fd4-b186-a519ec0dae09"
+        assert order_id("ws5ksqpoov-1", "ab" * 32) == "0917291a-d27c-55e8-9cac-056ab2632d07"
+
+    def test_they_are_version_5_uuids(self) -> None:
+        names = [notice_id(ORDER, "i", Action.BLOCK, 0), measure_id(ORDER, "t", Method.DNS), order_id("c", "b")]
+        assert {uuid.UUID(name).version for name in names} == {5}
+
+    @given(one=NOTICES, other=NOTICES)
+    def test_a_notice_id_is_that_of_its_parts_alone(
+        self, one: tuple[str, str, Action, int], other: tuple[str, str, Action, int]
+    ) -> None:
+        assert (notice_id(*one) == notice_id(*other)) == (one == other)
+
+    def test_each_part_counts(self) -> None:
+        names = {
+            notice_id(order, isp, action, reminder)
+            for order in ("o1", "o2")
+            for isp in ("i1", "i2")
+            for action in Action
+            for reminder in (0, 1, 10)
+        }
+        assert len(names) == 2 * 2 * 2 * 3
+
+    @given(one=st.tuples(PLAIN, PLAIN), other=st.tuples(PLAIN, PLAIN))
+    def test_orders_of_two_bundles_or_cases_differ(self, one: tuple[str, str], other: tuple[str, str]) -> None:
+        assert (order_id(*one) == order_id(*other)) == (one == other)
+
+
+LIMA = timezone(timedelta(hours=-5))
+
+
+def notice(**changed: object) -> Notice:
+    """A block of two names at one ISP."""
+    fields: dict[str, object] = {
+        "id": notice_id(ORDER, "isp0", Action.BLOCK, 0),
+        "order": "2026-000001",
+        "isp": "isp0",
+        "action": Action.BLOCK,
+        "reminder": 0,
+        "valid_from": datetime(2026, 11, 24, 7, 30, 15, 999_999, tzinfo=LIMA),
+        "valid_until": datetime(2027, 5, 23, 12, 30, 15, tzinfo=UTC),
+        "items": tuple(Measure(id=f"m{n}", target=f"t{n}.example") for n in (1, 2)),
+    }
+    return Notice.model_validate(fields | changed)
+
+
+class TestDocument:
+    """Format ``precinto.notice`` version 1."""
+
+    def test_it_says_everything_in_utc_and_whole_seconds(self) -> None:
+        one = notice()
+        assert one.document() == {
+            "v": 1,
+            "notice": one.id,
+            "order": "2026-000001",
+            "action": "block",
+            "reminder": 0,
+            "isp": "isp0",
+            "from": "2026-11-24T12:30:15+00:00",
+            "until": "2027-05-23T12:30:15+00:00",
+            "items": [
+                {"measure": "m1", "target": "t1.example", "method": "dns"},
+                {"measure": "m2", "target": "t2.example", "method": "dns"},
+            ],
+        }
+
+    def test_a_notice_without_a_time_zone_is_none(self) -> None:
+        with pytest.raises(ValidationError, match="a time needs its time zone"):
+            notice(valid_until=datetime(2027, 5, 23))  # noqa: DTZ001 - that is the point
