@@ -19,15 +19,15 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
 from bench.mailbox import Inbox
-from bench.plan import Carried, Load
+from bench.plan import Carried, Load, Wrong
 from bench.subjects import Desk, subject
 
 LOOKED_AT = 5
 """Cases of a load whose history is read back, after the clock has stopped."""
 
 
-PATIENCE = 300
-"""Seconds after which a case that has not ended is an error: the engine put it back before its reviewers, or lost it."""
+PATIENCE = 120
+"""Seconds after which a case that has not ended is lost, or was put back before its reviewers."""
 
 
 class Carrier:
@@ -36,6 +36,7 @@ class Carrier:
     def __init__(self, desk: Desk, inbox: Inbox, load: Load) -> None:
         self._desk, self._inbox, self._load = desk, inbox, load
         self._handles: list[WorkflowHandle[Any, Any]] = []
+        self._results: dict[str, Any] = {}
         self._rounds = 0
 
     async def carry(self) -> Carried:
@@ -45,11 +46,14 @@ class Carrier:
         started = time.monotonic()
         sweeping = asyncio.create_task(self._sweeps()) if self._load.decide else None
         await asyncio.gather(*(self._one(name, places) for name in self._load.names()))
-        while not self._load.decide and self._inbox.heard < heard + self._load.cases:
-            await asyncio.sleep(0.1)
+        if not self._load.decide:
+            await self._inbox.hears(heard + self._load.cases)
         seconds = time.monotonic() - started
         if sweeping:
             sweeping.cancel()
+        if doubled := self._inbox.doubled:
+            raise Wrong(f"was done twice: {', '.join(doubled[:5])}")
+        await self._desk.audit(self._results)
         return await self._looked_at(seconds)
 
     async def _one(self, name: str, places: asyncio.Semaphore) -> None:
@@ -59,7 +63,10 @@ class Carrier:
                 self._handles.append(handle)
             if self._load.decide:
                 await self._desk.decide(name, handle)
-                await asyncio.wait_for(handle.result(), PATIENCE)
+                try:
+                    self._results[name] = await asyncio.wait_for(handle.result(), PATIENCE)
+                except TimeoutError as late:
+                    raise Wrong(f"case {name} ({handle.id}) has not ended within {PATIENCE} s") from late
                 self._inbox.forget(name)
 
     async def _sweeps(self) -> None:
@@ -71,13 +78,16 @@ class Carrier:
 
     async def _looked_at(self, seconds: float) -> Carried:
         infos = [(await h.describe()).raw_description.workflow_execution_info for h in self._handles]
-        history = await self._handles[0].fetch_history()
+        histories = [await h.fetch_history() for h in self._handles]
         return Carried(
             seconds=seconds,
             rounds=self._rounds,
             events=[info.history_length for info in infos],
             history_bytes=[info.history_size_bytes for info in infos],
-            shape=[EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events],
+            shapes=[
+                [EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events]
+                for history in histories
+            ],
         )
 
 

@@ -28,11 +28,19 @@ class Outbox:
 
 
 class Inbox(asyncio.DatagramProtocol):
-    """The client's end."""
+    """The client's end.
+
+    Attributes:
+        heard: How much it was told.
+        doubled: What it was told twice: the work behind it was done twice.
+    """
 
     def __init__(self) -> None:
         self._queues: defaultdict[str, asyncio.Queue[str]] = defaultdict(asyncio.Queue)
+        self._said: set[bytes] = set()
         self.heard = 0
+        self.doubled: list[str] = []
+        self._news = asyncio.Event()
 
     async def listen(self, folder: Path) -> None:
         """Start to listen."""
@@ -45,7 +53,17 @@ class Inbox(asyncio.DatagramProtocol):
         """Keep what was told until somebody asks."""
         name, _, item = data.decode().partition(" ")
         self.heard += 1
+        if data in self._said:
+            self.doubled.append(data.decode())
+        self._said.add(data)
         self._queues[name].put_nowait(item)
+        self._news.set()
+
+    async def hears(self, count: int) -> None:
+        """Wait until it was told so much."""
+        while self.heard < count:
+            self._news.clear()
+            await self._news.wait()
 
     async def next(self, name: str) -> str:
         """The next that is told of a case."""

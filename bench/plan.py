@@ -13,6 +13,10 @@ SWEEPS = 3
 """Rounds of verification that an order is long enough for."""
 
 
+class Wrong(Exception):
+    """Something was lost, doubled or decided otherwise: what was measured means nothing."""
+
+
 @dataclass(frozen=True)
 class Load:
     """One measured load.
@@ -56,14 +60,14 @@ class Carried:
         rounds: Rounds of sweeps in this time (each is one workflow per vantage).
         events: History events of a case, one number for each case looked at.
         history_bytes: Bytes of its history, as the server counts them.
-        shape: Names of the events of the first of them, in order.
+        shapes: Names of the events of each of them, in order.
     """
 
     seconds: float
     rounds: int
     events: list[int]
     history_bytes: list[int]
-    shape: list[str]
+    shapes: list[list[str]]
 
     @staticmethod
     def of(values: dict[str, Any]) -> Carried:

@@ -1,18 +1,19 @@
-"""The Temporal server of a benchmark: the dev server, with the pragmas that an installation gives it."""
+"""The Temporal server of a benchmark: started as an installation on one machine starts it."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import shutil
 from pathlib import Path
+
+from precinto import devserver
 
 
 def temporal(address: str, database: Path) -> list[str]:
-    """The command that starts it."""
-    binary = os.environ.get("PRECINTO_TEMPORAL") or shutil.which("temporal") or "/tmp/w/gotool/bin/temporal"
-    host, _, port = address.partition(":")
-    return [
-        binary, "server", "start-dev", "--headless", "--ip", host, "--port", port,
-        "--db-filename", str(database), "--log-level", "never",
-        "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full",
-    ]
+    """The command that starts it: of ``PRECINTO_TEMPORAL``, or the server that the product itself would use.
+
+    Raises:
+        CannotHere: There is no server, and none can be made.
+    """
+    binary = os.environ.get("PRECINTO_TEMPORAL") or asyncio.run(devserver.temporal_binary(print))
+    return devserver.server_command(Path(binary), address, None, database)

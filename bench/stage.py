@@ -23,6 +23,9 @@ from bench.server import temporal
 
 ROLES = ("client", "worker", "server")
 
+SETTLES, STILL = 30, 1_000_000
+"""Memory is read once no process has changed by so many bytes within a second, or after so many seconds."""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -52,6 +55,17 @@ class Measured:
     def cpu_per_case(self, role: str = "") -> float:
         """CPU seconds per case of one role, or of all three."""
         return (self.cpu[role] if role else sum(self.cpu.values())) / self.load.cases
+
+    def memory_per_case(self, role: str) -> float:
+        """Bytes of memory by which a role has grown, per case."""
+        return self.memory[role] / self.load.cases
+
+    def line(self) -> str:
+        """What to print while a run goes on."""
+        what = f"{self.load.cases} cases, {self.load.at_once} at once" if self.load.decide else "waiting"
+        cpu = ", ".join(f"{role} {self.cpu_per_case(role) * 1000:.0f}" for role in ROLES)
+        held = ", ".join(f"{role} {self.memory_per_case(role) / 1000:.0f}" for role in ROLES)
+        return f"{self.subject:9} {what}: {self.cases_per_second:.2f}/s; CPU ms {cpu}; memory kB {held}"
 
 
 class Stage:
@@ -104,7 +118,7 @@ class Stage:
         answer = stdout.readline()
         if not answer:
             raise RuntimeError(f"the client of {self._subject} broke off: its error is above")
-        after = self._usage()
+        after = self._usage() if load.decide else self._settled()
         return Measured(
             subject=self._subject,
             load=load,
@@ -113,6 +127,16 @@ class Stage:
             memory={role: after.memory[role] - before.memory[role] for role in ROLES},
             stored={name: after.stored[name] - before.stored[name] for name in after.stored},
         )
+
+    def _settled(self) -> Usage:
+        """What is used once the memory has stopped changing."""
+        usage, deadline = self._usage(), time.monotonic() + SETTLES
+        while time.monotonic() < deadline:
+            time.sleep(1)
+            before, usage = usage, self._usage()
+            if all(abs(usage.memory[role] - before.memory[role]) < STILL for role in ROLES):
+                break
+        return usage
 
     def _start(self, role: str, command: list[str], pipe: int) -> subprocess.Popen[str]:
         quiet = role == "server"

@@ -7,6 +7,7 @@ as soon as it hears that a case waits for it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from pathlib import Path
@@ -33,6 +34,14 @@ class Desk(Protocol):
 
     async def sweep(self, tick: str) -> None:
         """Run one round of verification at every vantage; nothing where sweeps are the workflow's own."""
+        ...
+
+    async def audit(self, results: Mapping[str, Any]) -> None:
+        """Look at what came of a load; name of case to result of its workflow, for those that were decided.
+
+        Raises:
+            Wrong: Something was lost, doubled or ended otherwise.
+        """
         ...
 
 

@@ -1,11 +1,14 @@
-"""What the client halves share: a decision that the case may not be ready for yet."""
+"""What the client halves share: a decision that the case may not be ready for yet, and the look at the results."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from temporalio.client import WorkflowUpdateFailedError
+
+from bench.plan import Wrong
 
 READ = 0.05
 """Seconds a reviewer takes; the case hears of its own evidence in this time, unless the machine is busy."""
@@ -22,3 +25,14 @@ async def persist(decide: Callable[[], Awaitable[object]]) -> None:
             pause *= 2
         else:
             return
+
+
+def expect(results: Mapping[str, Any], wanted: Callable[[str], Any]) -> None:
+    """Compare the results of a load with what each case should have come to.
+
+    Raises:
+        Wrong: Names the first that differs.
+    """
+    for name, result in results.items():
+        if result != wanted(name):
+            raise Wrong(f"case {name} ended with {result!r} instead of {wanted(name)!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 from bench.mailbox import Inbox, Outbox
 from bench.plan import SWEEPS, VANTAGES, Load
 from bench.subjects import naive_workflow as naive
-from bench.subjects.desks import READ
+from bench.subjects.desks import READ, expect
 
 PAGE = "<h1>convert any video</h1>" * 40
 
@@ -61,6 +61,9 @@ class _Desk:
 
     async def sweep(self, tick: str) -> None:
         """Nothing: sweeps are the workflow's own."""
+
+    async def audit(self, results: Mapping[str, Any]) -> None:
+        expect(results, lambda _: len(PAGE))
 
 
 class Naive:

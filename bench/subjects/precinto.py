@@ -7,29 +7,34 @@ by orders of magnitude between installations. Here is measured what Precinto add
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlmodel import col, func, select
 from temporalio.client import Client, WorkflowHandle
 
 import activities
 import workflows
 from bench.mailbox import Inbox, Outbox
-from bench.plan import VANTAGES, Load
+from bench.plan import VANTAGES, Load, Wrong
 from bench.subjects.desks import persist
 from precinto import engine, stubs
 from precinto.contracts import Admission, CaseEnd, Sealed, SweepTask
+from precinto.domain.case import Closure, Stage
 from precinto.domain.evidence import Manifest, guard
 from precinto.domain.intake import Referral, Service, Target, TargetKind, normalise
 from precinto.domain.model import digest
 from precinto.domain.review import Decision, Outcome, decision_id
 from precinto.domain.terms import Terms
+from precinto.domain.verification import Standing
 from precinto.ports import Capture, CapturedFile, Ports
-from precinto.store import Database, Store
+from precinto.store import Database, Store, ledger
 from precinto.store.evidence import EvidenceStore
+from precinto.store.intake import CaseRow
+from precinto.store.notification import NoticeRow, NoticeState, OrderRow, StandingRow
 from tests.fakes import OFFICERS, FakeIsp, FakeProber, FakeRegistry, MemoryBlobs
 
 PAGE = b"<h1>convert any video</h1>" * 40
@@ -76,8 +81,10 @@ def _database(folder: Path) -> Database:
 
 
 class _Desk:
-    def __init__(self, client: Client, store: Store, inbox: Inbox) -> None:
-        self._client, self._store, self._inbox = client, store, inbox
+    def __init__(self, client: Client, database: Database, inbox: Inbox) -> None:
+        self._client, self._database, self._inbox = client, database, inbox
+        self._store = Store(database)
+        self._ended = 0
 
     async def open(self, name: str, load: Load) -> WorkflowHandle[Any, CaseEnd]:
         target = normalise(TargetKind.DOMAIN, f"{name}.example.org")
@@ -113,9 +120,11 @@ class _Desk:
             basis="art-1",
             reasons=digest(REASONS.encode()),
         )
-        await self._store.review.submit(case, decision, "reviewer", REASONS)
+        ticket = await self._store.review.submit(case, decision, "reviewer", REASONS)
         await persist(
-            lambda: handle.execute_update("decide", decision, id=decision.id, result_type=Admission)
+            lambda: handle.execute_update(  # pyright: ignore[reportUnknownMemberType]
+                "decide", decision, id=ticket, result_type=Admission
+            )
         )
         await self._store.review.admitted(decision.id)
 
@@ -126,6 +135,41 @@ class _Desk:
             )
 
         await asyncio.gather(*map(one, VANTAGES))
+
+    async def audit(self, results: Mapping[str, Any]) -> None:
+        """Every case closed, each ISP told once to block and once to release, every unblock measured."""
+        isps = len(VANTAGES)
+        for name, end in results.items():
+            if (end.closure, end.isps, end.overstaying) != (Closure.UNBLOCKED, isps, 0):
+                raise Wrong(f"case {name} ended with {end!r}")
+        self._ended += len(results)
+        found = await _counts(self._database)
+        wanted = {
+            "cases closed": self._ended,
+            "orders": self._ended,
+            "notices": self._ended * isps * 2,
+            "notices delivered": self._ended * isps * 2,
+            "deliveries tried": self._ended * isps * 2,
+            "unblocks measured": self._ended * isps,
+        }
+        if found != wanted:
+            raise Wrong(f"the database says {found} instead of {wanted}")
+        await ledger.verify(self._database)
+
+
+async def _counts(database: Database) -> dict[str, int]:
+    delivered = col(NoticeRow.state) == NoticeState.DELIVERED
+    released = col(StandingRow.standing) == Standing.RELEASED
+    queries = {
+        "cases closed": select(func.count()).where(col(CaseRow.stage) == Stage.CLOSED),
+        "orders": select(func.count()).select_from(OrderRow),
+        "notices": select(func.count()).select_from(NoticeRow),
+        "notices delivered": select(func.count()).where(delivered),
+        "deliveries tried": select(func.coalesce(func.sum(NoticeRow.tries), 0)),
+        "unblocks measured": select(func.count()).where(released),
+    }
+    async with database.read() as session:
+        return {name: (await session.exec(query)).one() for name, query in queries.items()}
 
 
 class Precinto:
@@ -166,7 +210,7 @@ class Precinto:
     async def desk(self, client: Client, folder: Path, inbox: Inbox) -> AsyncGenerator[_Desk]:
         """A desk beside the same database."""
         database = _database(folder)
-        yield _Desk(client, Store(database), inbox)
+        yield _Desk(client, database, inbox)
         await database.close()
 
 

@@ -7,7 +7,7 @@ order waits for (a sweep of every vantage since) it keeps in memory.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -23,7 +23,7 @@ from temporalio.worker import Worker
 from bench.mailbox import Inbox, Outbox
 from bench.plan import VANTAGES, Load
 from bench.subjects import twin_workflow as twin
-from bench.subjects.desks import persist
+from bench.subjects.desks import expect, persist
 from precinto import engine
 
 
@@ -87,7 +87,11 @@ class _Desk:
     async def decide(self, name: str, handle: WorkflowHandle[Any, Any]) -> None:
         bundle = await self._inbox.next(name)
         verdict = twin.Verdict(id=f"decision-{name}", officer="reviewer-1", bundle=bundle, reasons=bundle)
-        await persist(lambda: handle.execute_update("decide", verdict, id=verdict.id, result_type=int))
+        await persist(
+            lambda: handle.execute_update(  # pyright: ignore[reportUnknownMemberType]
+                "decide", verdict, id=verdict.id, result_type=int
+            )
+        )
 
     async def sweep(self, tick: str) -> None:
         async def one(vantage: str) -> None:
@@ -96,6 +100,9 @@ class _Desk:
             )
 
         await asyncio.gather(*map(one, VANTAGES))
+
+    async def audit(self, results: Mapping[str, Any]) -> None:
+        expect(results, lambda name: name)
 
 
 class Twin:

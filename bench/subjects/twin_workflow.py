@@ -81,7 +81,8 @@ class TwinCase:
         )
         await workflow.wait_condition(lambda: self._verdict is not None, timeout=until - workflow.now())
         end = workflow.now() + timedelta(seconds=start.order_seconds)
-        workflow.upsert_search_attributes([STAGE.value_set("in force"), DUE.value_set(end)])
+        changes = [STAGE.value_set("in force"), DUE.value_set(end.replace(microsecond=0))]
+        workflow.upsert_search_attributes(changes)  # pyright: ignore[reportUnknownMemberType]
         ending = asyncio.create_task(self._end(start, end))
         await workflow.execute_activity(
             "twin.notify",
