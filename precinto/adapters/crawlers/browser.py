@@ -160,7 +160,12 @@ async def _trust(authority: Path, home: Path) -> None:
         sys.executable, "-I", trust.__file__, str(authority), str(home / ".pki" / "nssdb"),
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _, errors = await writer.communicate()
+    try:
+        _, errors = await writer.communicate()
+    finally:
+        if writer.returncode is None:
+            writer.kill()
+            await writer.wait()
     if writer.returncode != 0:
         last = errors.decode(errors="replace").strip().rpartition("\n")[2]
         raise CannotHere(f"the browser cannot be made to trust {authority} (NSS: apt install libnss3): {last}")

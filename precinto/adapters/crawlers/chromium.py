@@ -12,7 +12,7 @@ from typing import Any
 from playwright.async_api import Error
 
 from precinto.adapters.crawlers.browser import find_chromium, launched, sandboxed
-from precinto.adapters.crawlers.egress import Guard
+from precinto.adapters.crawlers.egress import BYTES, Guard
 from precinto.adapters.crawlers.record import readable
 from precinto.adapters.crawlers.visit import Visit
 from precinto.domain.errors import BadInput, Unavailable
@@ -68,7 +68,7 @@ class ChromiumCrawler:
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._running.add(task)
         try:
-            async with Guard(self._resolvers, self._ports) as guard:
+            async with Guard(self._resolvers, self._ports, BYTES) as guard:
                 return await self._visit(executable, guard, addresses)
         finally:
             self._running.discard(task)

@@ -80,13 +80,18 @@ class Lens:
             return False
         return True
 
-    async def halt(self) -> None:
-        """Stop the page's scripts and its loading, for good; a page that cannot even be halted stays as it is."""
+    async def halt(self, *, loading: bool) -> None:
+        """Stop the page's scripts, and its loading too, for good.
+
+        V8 looks up from a tight loop only now and then: an order may be obeyed after this has returned. A page that
+        cannot be halted at all stays as it is.
+        """
         orders = [
             asyncio.create_task(self._send("Emulation.setScriptExecutionDisabled", {"value": True})),
             asyncio.create_task(self._send("Runtime.terminateExecution")),
-            asyncio.create_task(self._send("Page.stopLoading")),
         ]
+        if loading:
+            orders.append(asyncio.create_task(self._send("Page.stopLoading")))
         _, late = await asyncio.wait(orders, timeout=_ANSWER_SECONDS)
         for order in late:
             order.cancel()

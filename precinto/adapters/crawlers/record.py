@@ -14,7 +14,10 @@ REQUESTS = 2_000
 """Requests that are recorded; further ones are only counted."""
 
 EVENTS = 500
-"""Console messages, dialogs, windows and downloads that are recorded."""
+"""Console messages, windows and downloads that are recorded."""
+
+DIALOGS = 20
+"""Dialogs that are recorded; a page that opens more has its scripts halted."""
 
 TEXT = 2_000
 """Characters of a text or address that are recorded."""
@@ -52,7 +55,7 @@ class Record:
 
     def events(self) -> dict[str, Any]:
         """What the page said and tried: console, errors, dialogs, windows, downloads."""
-        return {"events": self._events, "unrecorded": self._dropped["events"]}
+        return {"events": self._events, "unrecorded": self._dropped["events"], "dialogs": self.dialogs}
 
     def chain(self) -> list[dict[str, Any]]:
         """Address and status of each document: the first, its redirects, and where the page went on its own."""
@@ -62,7 +65,8 @@ class Record:
     def dialog(self, dialog: Dialog) -> None:
         """Note a dialog."""
         self.dialogs += 1
-        self._event("dialog", type=dialog.type, text=dialog.message)
+        if self.dialogs <= DIALOGS:
+            self._event("dialog", type=dialog.type, text=dialog.message)
 
     def window(self, page: Page) -> None:
         """Note a window that the page opened."""

@@ -20,11 +20,8 @@ from playwright.async_api import TimeoutError as OutOfPatience
 
 from precinto.adapters.crawlers.egress import Guard
 from precinto.adapters.crawlers.lens import Lens
-from precinto.adapters.crawlers.record import Record, readable
+from precinto.adapters.crawlers.record import DIALOGS, Record, readable
 from precinto.ports import CapturedFile
-
-DIALOGS = 20
-"""Dialogs after which a page's scripts are halted."""
 
 _SETTLE_SECONDS = 3.0  # for the network to fall silent after the load; players never do
 _STEP_SECONDS = 10.0
@@ -65,6 +62,8 @@ class Visit:
             self._opened.append({"url": address, "failure": self.failure})
             if self.failure is None or not _NO_CONNECTION.search(self.failure):
                 break
+            # The browser's own error page comes a moment after the error, and would break off what is opened next.
+            await self._page.wait_for_url("chrome-error://**", wait_until="commit")
         # After a failure Chromium shows a page of its own, which nobody may take for the site's.
         if self._page.url.startswith(("http://", "https://")):
             await self._keep(self._lens)
@@ -131,15 +130,16 @@ class Visit:
         self._missing.append(problem)
         self.failure = self.failure or problem
 
-    async def _halt(self, reason: str) -> None:
-        if self._lens and self._halted is None:
-            self._halted = reason
-            await self._lens.halt()
+    async def _halt(self, reason: str, *, loading: bool = True) -> None:
+        self._halted = self._halted or reason
+        if self._lens:
+            await self._lens.halt(loading=loading)
 
     async def _dismiss(self, dialog: Dialog) -> None:
         self.record.dialog(dialog)
         if self.record.dialogs == DIALOGS:
-            await asyncio.gather(self._halt(f"{DIALOGS} dialogs"), _dismissed(dialog))
+            # Together: the order is obeyed between two dialogs. With no more scripts, the page loads to its end.
+            await asyncio.gather(self._halt(f"{DIALOGS} dialogs", loading=False), _dismissed(dialog))
         else:
             await _dismissed(dialog)
 
