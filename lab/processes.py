@@ -91,24 +91,28 @@ class Children:
         """Stop every daemon: politely, then not.
 
         Raises:
-            DaemonFailed: One had died before it was asked to.
+            DaemonFailed: One had died before it was asked to, or crashed when it was.
         """
-        died = [c for c in self._running if c.process.returncode is not None]
-        await asyncio.gather(*(_stop(child) for child in self._running))
+        stopped = list(self._running)
+        ended_well = await asyncio.gather(*(_stop(child) for child in stopped))
         self._running.clear()
+        died = [child for child, well in zip(stopped, ended_well, strict=True) if not well]
         if died:
             tails = "\n".join(f"{c.name} had ended with {c.process.returncode}:\n{c.tail()}" for c in died)
             raise DaemonFailed(tails)
 
 
-async def _stop(child: Child) -> None:
-    if child.process.returncode is None:
-        _signal(child, signal.SIGTERM)
-        try:
-            await asyncio.wait_for(child.process.wait(), _STOP_SECONDS)
-        except TimeoutError:
-            _signal(child, signal.SIGKILL)
-            await child.process.wait()
+async def _stop(child: Child) -> bool:
+    """End a daemon; whether it had lived until then. How it ended is asked too: news of a death may be under way."""
+    if child.process.returncode is not None:
+        return False
+    _signal(child, signal.SIGTERM)
+    try:
+        return await asyncio.wait_for(child.process.wait(), _STOP_SECONDS) in (0, -signal.SIGTERM)
+    except TimeoutError:
+        _signal(child, signal.SIGKILL)
+        await child.process.wait()
+        return True
 
 
 def _signal(child: Child, number: signal.Signals) -> None:

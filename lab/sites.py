@@ -106,7 +106,7 @@ class Sites:
             case "/style.css":
                 return self._render(host, "style.css", "text/css; charset=utf-8")
             case "/logo.svg" | "/poster.svg":
-                return self._render(host, "logo.svg", _SVG)
+                return self._render(host, request.path[1:], _SVG)
             case "/favicon.ico":
                 return _redirect(HTTPStatus.FOUND, "/logo.svg")
             case "/robots.txt":

@@ -19,6 +19,7 @@ import pytest
 from lab.errors import DaemonFailed, FolderTaken
 from lab.lab import Lab, open_lab
 from lab.names import CONTROL, HOSTS
+from precinto.registry import read_registry
 from tests.lab.notices import until
 
 DAEMONS = {"root", "primary", "norte", "sur", "andes", "control"}
@@ -171,5 +172,8 @@ async def test_the_product_is_told_where_everything_is(lab: Lab) -> None:
         for key, value in isp["options"].items():
             if key.endswith("_file"):
                 assert (lab.registry.parent / value).is_file()
+    read = read_registry(lab.registry)
+    assert read.control_resolvers == (str(lab.control),)
+    assert read.canary in {host.name for host in HOSTS}
     for secret in (lab.folder / "secrets").iterdir():
         assert secret.stat().st_mode & 0o777 == 0o600
