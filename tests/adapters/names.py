@@ -1,4 +1,4 @@
-"""Real name servers for tests: the policy zone's primary, and a resolver of an ISP that follows the zone."""
+"""Real name servers for tests: a policy zone's primary, an ISP's resolver that follows the zone, and a control."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ import dns.tsig
 import dns.zone
 
 from lab.dns import named_arguments, write_authoritative, write_rpz_primary
-from lab.names import BIND_ADDRESS, NORTE_KEY, RPZ_ZONE, UPDATER_KEY
+from lab.names import BIND_ADDRESS, CONTROL_ADDRESS, NORTE_KEY, RPZ_ZONE, UPDATER_KEY
 from lab.ports import PortBook
 from lab.processes import Children, daemon
-from lab.resolvers import Resolver, ZoneServer, write_rpz_resolver
+from lab.resolvers import Resolver, ZoneServer, write_rpz_resolver, write_unbound
 
 
 @dataclass(frozen=True)
 class PolicyServers:
-    """A BIND that holds the zone, a BIND that enforces it, and where the updater's secret lies.
+    """A BIND that holds the zone, a BIND that enforces it, an Unbound that knows nothing of it, and the keys.
 
     Attributes:
         primary: The zone's primary, ``address:port``.
         resolver: The ISP's resolver, a secondary of the zone.
+        control: A resolver under no order.
         updater: The key that may change the zone.
         transfer: The ISP's key, which may transfer it and nothing else.
         secrets: Folder with their secrets, ``updater.key`` and ``norte.key``.
@@ -37,6 +38,7 @@ class PolicyServers:
 
     primary: ZoneServer
     resolver: Resolver
+    control: Resolver
     secrets: Path
     updater: dns.tsig.Key
     transfer: dns.tsig.Key
@@ -63,7 +65,7 @@ async def policy_servers(folder: Path) -> AsyncGenerator[PolicyServers]:
     """Start root, primary and resolver; stop them, whatever happens."""
     ports, children = PortBook(), Children()
     secrets = {name: base64.b64encode(os.urandom(32)).decode() for name in (UPDATER_KEY, NORTE_KEY)}
-    folders = {name: folder / name for name in ("root", "primary", "resolver", "secrets")}
+    folders = {name: folder / name for name in ("root", "primary", "resolver", "control", "secrets")}
     for each in folders.values():
         each.mkdir()
     (folders["secrets"] / "updater.key").write_text(secrets[UPDATER_KEY] + "\n")
@@ -71,6 +73,7 @@ async def policy_servers(folder: Path) -> AsyncGenerator[PolicyServers]:
     try:
         root_port, primary_port, port = (ports.take(BIND_ADDRESS) for _ in range(3))
         primary, resolver = ZoneServer(BIND_ADDRESS, primary_port), Resolver(BIND_ADDRESS, port)
+        control = Resolver(CONTROL_ADDRESS, ports.take(CONTROL_ADDRESS))
         program = daemon("named", folder / "bin")
         started = {
             name: await children.start(name, named_arguments(program, configuration), folders[name])
@@ -80,11 +83,15 @@ async def policy_servers(folder: Path) -> AsyncGenerator[PolicyServers]:
                 "resolver": write_rpz_resolver(folders["resolver"], port, root_port, primary_port, secrets[NORTE_KEY]),
             }.items()
         }
+        unbound = [daemon("unbound", folder / "bin"), "-d", "-p", "-c"]
+        unbound.append(str(write_unbound(folders["control"], control, root_port)))
+        started["control"] = await children.start("control", unbound, folders["control"])
+        await children.ready(started["control"], lambda: control.answers("ejemplo.test"))
         await children.ready(started["primary"], lambda: primary.holds(RPZ_ZONE))
         await children.ready(started["resolver"], lambda: resolver.answers("ejemplo.test"))
         await children.ready(started["resolver"], lambda: ZoneServer(BIND_ADDRESS, port).holds(RPZ_ZONE))
         updater, transfer = (dns.tsig.Key(name, secret, "hmac-sha256") for name, secret in secrets.items())
-        yield PolicyServers(primary, resolver, folders["secrets"], updater, transfer)
+        yield PolicyServers(primary, resolver, control, folders["secrets"], updater, transfer)
     finally:
         await children.stop()
         ports.release()

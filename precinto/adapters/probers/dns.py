@@ -34,8 +34,12 @@ from precinto.endpoints import Endpoint, endpoint
 TIMEOUT_SECONDS = 2.0
 """Wait for one packet; a lost one is sent again once, so silence takes twice as long."""
 
-AT_ONCE = 32
-"""Measurements in flight at the same time: each holds some ten sockets, and a process may often have 1,024."""
+AT_ONCE = 16
+"""Measurements in flight at the same time: five packets each to a resolver, whose socket holds about two hundred.
+
+More would be lost on arrival, and a resolver that was flooded looks like one that is silent. It also keeps a process
+within the 1,024 sockets that it may often have.
+"""
 
 _BELOW = "www"
 _PAYLOAD = 1232  # bytes; fits one packet on any path (DNS flag day 2020)
