@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from temporalio import activity
 
+from activities.heartbeat import beating
 from precinto import stubs
 from precinto.contracts import CaptureTask, Sealed
 from precinto.domain.evidence import EvidenceItem, Manifest
@@ -29,7 +27,7 @@ class EvidenceActivities:
             return known
         target = await self._ports.intake.target(task.case)
         started = datetime.now(UTC)
-        async with _heartbeats():
+        async with beating():
             captured = await self._visit(target)
             manifest = await self._store(task, target, captured, started)
             bundle = await self._ports.blobs.put(manifest.canonical())
@@ -64,20 +62,3 @@ class EvidenceActivities:
             failure=captured.failure,
             items=tuple(sorted(items, key=lambda item: item.name)),
         )
-
-
-@asynccontextmanager
-async def _heartbeats() -> AsyncGenerator[None]:
-    """Tell the server that this worker lives; it also carries a cancellation here."""
-    every = (activity.info().heartbeat_timeout or stubs.RETRIES["capture"].initial_interval).total_seconds() / 3
-
-    async def beat() -> None:
-        while True:
-            activity.heartbeat()
-            await asyncio.sleep(every)
-
-    beating = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        beating.cancel()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from temporalio import activity
 
+from activities.heartbeat import beating
 from precinto import stubs
 from precinto.contracts import Notified, OrderTask, ReminderTask
 from precinto.domain.errors import NotFound, Refused, Throttled, Unavailable
@@ -41,7 +42,6 @@ class Courier:
 
         async def one(notice: OpenNotice) -> Unavailable | None:
             async with limit:
-                activity.heartbeat()
                 return await self._one(notice)
 
         away = [away for away in await asyncio.gather(*map(one, notices)) if away is not None]
@@ -85,14 +85,16 @@ class NotificationActivities:
         """
         isps = [isp.id for isp in self._ports.registry.isps]
         order = await self._ports.notification.issue(task, self._ports.registry.officers, isps)
-        await self._courier.deliver(order, Action.BLOCK)
+        async with beating():
+            await self._courier.deliver(order, Action.BLOCK)
         return await self._result(order)
 
     @activity.defn(name=stubs.REMIND.name)
     async def remind(self, task: ReminderTask) -> Notified:
         """Remind the ISPs at which a measure was found open, at most once a term."""
         await self._ports.notification.remind(task.order, Standing.LAPSED, datetime.now(UTC))
-        await self._courier.deliver(task.order, Action.BLOCK)
+        async with beating():
+            await self._courier.deliver(task.order, Action.BLOCK)
         return await self._result(task.order)
 
     async def _result(self, order: str) -> Notified:

@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from temporalio import activity
 
+from activities.heartbeat import beating
 from activities.notification import Courier
 from precinto import stubs
 from precinto.contracts import Ended, EndTask, SweepTask, Swept
 from precinto.domain.case import Closure
 from precinto.domain.errors import NotFound, NotYet, Unavailable
 from precinto.domain.notification import Action
-from precinto.domain.terms import Terms
 from precinto.domain.verification import Standing, judge
-from precinto.ports import Due, Isp, Ports, Round
+from precinto.ports import Due, Ending, Isp, Ports, Round
 
 PAGE = 200
 """Measures that are measured and recorded together; the cursor of a heartbeat stands between two pages."""
@@ -50,13 +50,15 @@ class VerificationActivities:
             raise NotFound(f"the registry has no vantage {task.vantage!r}")
         details = activity.info().heartbeat_details
         cursor, measured, lapsed = (str(details[0]), int(details[1]), int(details[2])) if details else ("", 0, 0)
-        while page := await self._ports.verification.due(isp.id, cursor, PAGE):
-            rounds = await self._measure(isp, page)
-            lapses = await self._ports.verification.observe(rounds)
-            for case, measures in lapses.items():
-                await self._ports.signals.lapsed(case, measures)
-            cursor, measured, lapsed = page[-1].measure, measured + len(rounds), lapsed + sum(lapses.values())
-            activity.heartbeat(cursor, measured, lapsed)
+        async with beating() as pulse:
+            pulse.details = (cursor, measured, lapsed)
+            while page := await self._ports.verification.due(isp.id, cursor, PAGE):
+                rounds = await self._measure(isp, page)
+                lapses = await self._ports.verification.observe(rounds)
+                for case, measures in lapses.items():
+                    await self._ports.signals.lapsed(case, measures)
+                cursor, measured, lapsed = page[-1].measure, measured + len(rounds), lapsed + sum(lapses.values())
+                pulse.details = (cursor, measured, lapsed)
         return Swept(vantage=task.vantage, measured=measured, lapsed=lapsed)
 
     async def _measure(self, isp: Isp, page: Sequence[Due]) -> list[Round]:
@@ -94,23 +96,24 @@ class VerificationActivities:
             raise NotYet(f"the order is in force until {task.at.isoformat()}", task.at - moment)
         registry = self._ports.registry
         try:
-            terms = await self._ports.verification.end(task, registry.officers, [isp.id for isp in registry.isps])
+            ending = await self._ports.verification.end(task, registry.officers, [isp.id for isp in registry.isps])
         except NotFound as unissued:
             # The gate has not answered yet. It will issue the order, or the case takes this end back.
             raise NotYet(str(unissued), UNISSUED) from unissued
         await self._ports.notification.remind(task.order, Standing.OVERSTAYING, datetime.now(UTC))
         try:
-            await self._courier.deliver(task.order, Action.RELEASE)
+            async with beating():
+                await self._courier.deliver(task.order, Action.RELEASE)
         except Unavailable as away:
             log.warning("release_undelivered", case=task.case, order=task.order, reason=str(away))
-        return await self._closed(task, terms, moment)
+        return await self._closed(task, ending, moment)
 
-    async def _closed(self, task: EndTask, terms: Terms, moment: datetime) -> Ended:
+    async def _closed(self, task: EndTask, ending: Ending, moment: datetime) -> Ended:
         standings = await self._ports.verification.release(task.order)
         total = sum(standings.values())
         left = total - standings.get(Standing.RELEASED, 0)
-        if left and moment < task.at + terms.release:
-            raise NotYet(f"{left} of {total} unblocks are not measured yet", terms.recheck)
+        if left and moment < ending.release_until:
+            raise NotYet(f"{left} of {total} unblocks are not measured yet", ending.recheck)
         closure = Closure.ESCALATED if left else Closure.UNBLOCKED
         await self._ports.verification.close(task.case, closure, moment)
         return Ended(closure=closure, isps=len(self._ports.registry.isps), overstaying=left)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from precinto.contracts import Accepted, EndTask, OrderTask, Sealed
 from precinto.domain.case import Closure
 from precinto.domain.evidence import Finding, Manifest, ProtectedName
 from precinto.domain.intake import Referral, Target, TargetKind
-from precinto.domain.model import Value
+from precinto.domain.model import Instant, Value
 from precinto.domain.notification import Action, Delivery, Notice
 from precinto.domain.review import Decision, Docket, Officer
 from precinto.domain.terms import Terms
@@ -333,6 +333,19 @@ class Round(Value):
     verdict: Verdict
 
 
+class Ending(Value):
+    """How the end of an order is followed up.
+
+    Attributes:
+        release_until: When the unblock must have been measured everywhere; counted from the moment when the ISPs
+            could first be told, so that an outage of ours never runs against them.
+        recheck: Time until it is looked at again.
+    """
+
+    release_until: Instant
+    recheck: timedelta
+
+
 class VerificationRepository(Protocol):
     """Observations, verdicts and the standing of each measure at each ISP."""
 
@@ -344,11 +357,8 @@ class VerificationRepository(Protocol):
         """Record rounds and move the standings; returns case id to number of measures that lapsed anew."""
         ...
 
-    async def end(self, task: EndTask, officers: Sequence[Officer], isps: Sequence[str]) -> Terms:
+    async def end(self, task: EndTask, officers: Sequence[Officer], isps: Sequence[str]) -> Ending:
         """End an order: from now on the block must be gone. Writes the release notices; idempotent.
-
-        Returns:
-            The terms that the case runs under.
 
         Raises:
             NotVerified: The revocation is not on file as it is claimed.

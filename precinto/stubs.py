@@ -136,22 +136,24 @@ class Stub(Generic[I, O]):
 
 
 _SECOND = timedelta(seconds=1)
+_SILENCE = 15 * _SECOND
+"""A worker that is silent this long is taken for dead, and its work is given to another."""
 
 
 ACCEPT: Stub[CaseRef, Accepted] = Stub("intake.accept", Accepted, "database", 10 * _SECOND)
 SEAL: Stub[CaptureTask, Sealed] = Stub(
-    "evidence.capture", Sealed, "capture", timedelta(minutes=15), queue=CAPTURE, heartbeat=30 * _SECOND
+    "evidence.capture", Sealed, "capture", timedelta(minutes=15), queue=CAPTURE, heartbeat=_SILENCE
 )
 ESCALATE: Stub[Escalation, None] = Stub("review.escalate", type(None), "database", 10 * _SECOND)
 REFUSE: Stub[Refusal, None] = Stub("review.refuse", type(None), "database", 10 * _SECOND)
 CONCLUDE: Stub[Conclusion, bool] = Stub("review.conclude", bool, "database", 10 * _SECOND)
 NOTIFY_ALL: Stub[OrderTask, Notified] = Stub(
-    "notification.notify", Notified, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=60 * _SECOND
+    "notification.notify", Notified, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=_SILENCE
 )
 REMIND: Stub[ReminderTask, Notified] = Stub(
-    "notification.remind", Notified, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=60 * _SECOND
+    "notification.remind", Notified, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=_SILENCE
 )
 END: Stub[EndTask, Ended] = Stub(
-    "verification.end", Ended, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=60 * _SECOND, outlasts=True
+    "verification.end", Ended, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=_SILENCE, outlasts=True
 )
-SWEEP: Stub[SweepTask, Swept] = Stub("verification.sweep", Swept, "sweep", timedelta(hours=2), heartbeat=60 * _SECOND)
+SWEEP: Stub[SweepTask, Swept] = Stub("verification.sweep", Swept, "sweep", timedelta(hours=2), heartbeat=_SILENCE)

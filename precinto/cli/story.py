@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 from temporalio.service import RPCError
 
-from precinto.cli.cases import taken_in
 from precinto.cli.dossier import told
 from precinto.cli.record import make_record
 from precinto.cli.screen import Screen
@@ -113,9 +112,10 @@ class Story:
                 self._screen.say(f"  {row.file}: line {row.line}: {row.column}: {row.reason}")
         # ISP andes will take its first order and do nothing.
         self._lab.andes.behaviour.lie(Action.BLOCK, times=1)
-        async for row in taken_in(self._place.desk, good, OPERATOR):
-            if not row["opened"]:
-                self._screen.say(f"  {row['file']}: line {row['line']}: joins the open case {row['case']}")
+        taken = await persist(lambda: self._place.desk.refer([row.referral for row in good], OPERATOR))
+        for row, registered in zip(good, taken, strict=True):
+            if not registered.opened:
+                self._screen.say(f"  {row.file}: line {row.line}: joins the open case {registered.case}")
 
     async def _review(self) -> None:
         cases = await self._cases()

@@ -17,9 +17,9 @@ from precinto.domain.notification import Action
 from precinto.domain.review import Officer, Outcome, reviewer
 from precinto.domain.terms import Terms
 from precinto.domain.verification import Ruling, Standing, standing
-from precinto.ports import Due, Round
+from precinto.ports import Due, Ending, Round
 from precinto.store import ledger
-from precinto.store.database import Database
+from precinto.store.database import Database, now
 from precinto.store.intake import CaseRow, load_case
 from precinto.store.notification import (
     MeasureRow,
@@ -96,7 +96,7 @@ class VerificationStore:
                 )
         return lapses
 
-    async def end(self, task: EndTask, officers: Sequence[Officer], isps: Sequence[str]) -> Terms:
+    async def end(self, task: EndTask, officers: Sequence[Officer], isps: Sequence[str]) -> Ending:
         """End an order: from now on the block must be gone. Writes the release notices; idempotent."""
         async with self._database.write() as session:
             order = await load_order(session, task.order)
@@ -105,7 +105,7 @@ class VerificationStore:
             case = await load_case(session, task.case)
             terms = case.snapshot()
             if order.ended_at is not None:
-                return terms
+                return _ending(case, order.ended_at, terms)
             actor = "engine"
             if task.revocation is not None:
                 actor = await _revoker(session, task.case, task.revocation, officers)
@@ -118,11 +118,12 @@ class VerificationStore:
                 row.standing, row.since, row.signalled_at = Standing.PENDING.value, task.at, None
                 session.add(row)
             case.advance(Stage.UNBLOCKING)
-            case.due_at = task.at + terms.release
+            # From the moment when the ISPs can be told: an outage of ours must not run against them.
+            case.due_at = max(task.at, now()) + terms.release
             session.add(case)
             body = {"order": order.id, "revoked": order.revoked, "at": task.at.astimezone(UTC).isoformat()}
             await ledger.append(session, "order_ended", body, case=case.id, actor=actor)
-            return terms
+            return _ending(case, task.at, terms)
 
     async def release(self, order: str) -> dict[Standing, int]:
         """How many measures x ISPs of an ended order stand where."""
@@ -151,6 +152,10 @@ class VerificationStore:
                     for isp in sorted({s.isp for s in left if s.standing != Standing.RELEASED}):
                         await raise_escalation(session, case, "block_not_lifted", isp)
             await ledger.append(session, "case_closed", {"closure": closure.value}, case=case)
+
+
+def _ending(case: CaseRow, ended_at: datetime, terms: Terms) -> Ending:
+    return Ending(release_until=case.due_at or ended_at + terms.release, recheck=terms.recheck)
 
 
 async def _revoker(session: AsyncSession, case: str, revocation: str, officers: Sequence[Officer]) -> str:

@@ -12,7 +12,7 @@ from precinto.domain.notification import Action, Delivery, order_id
 from precinto.domain.review import Decision, Outcome
 from precinto.domain.terms import Terms
 from precinto.domain.verification import Answer, Facts, Ruling, Verdict
-from precinto.ports import Round
+from precinto.ports import Ending, Round
 from precinto.store import Store
 from tests.authority import REASONS, decision, referral, terms
 from tests.fakes import OFFICERS
@@ -97,10 +97,10 @@ def measured(measure: str, isp: str, ruling: Ruling, at: datetime) -> Round:
     )
 
 
-async def end(store: Store, case: str, order: str, at: datetime, revocation: str | None = None) -> None:
+async def end(store: Store, case: str, order: str, at: datetime, revocation: str | None = None) -> Ending:
     """End an order."""
     task = EndTask(case=case, order=order, at=at, revocation=revocation)
-    await store.verification.end(task, OFFICERS, ISPS)
+    return await store.verification.end(task, OFFICERS, ISPS)
 
 
 async def close_case(store: Store, case: str) -> None:

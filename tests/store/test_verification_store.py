@@ -226,6 +226,16 @@ class TestEnd:
         async with store.database.read() as session:
             assert (await session.get_one(OrderRow, order)).ended_at is None
 
+    async def test_an_outage_of_the_engine_does_not_run_against_the_isps(
+        self, store: Store, case: str, order: str
+    ) -> None:
+        """The engine was down when the order ended: the ISPs have their whole term from when they can be told."""
+        told_late = NOW - 10 * TERMS.release
+        before = datetime.now(UTC)
+        ending = await end(store, case, order, told_late)
+        assert ending.release_until >= before + TERMS.release
+        assert await end(store, case, order, told_late) == ending
+
     async def test_an_order_of_another_case_cannot_be_ended(self, store: Store, order: str) -> None:
         other = await open_case(store, "flvto.biz")
         with pytest.raises(NotFound):
