@@ -9,7 +9,7 @@
     │   ├── IllegalTransition  the case cannot go from this stage to that one
     │   └── NotVerified      a decision that the authority's own records do not bear out
     ├── NotFound             the case, order or notice does not exist          (never retried)
-    ├── CannotHere           something this machine lacks; says what and how   (never retried)
+    ├── CannotHere           something this machine lacks; says what and how   (retried)
     ├── Unavailable          the other side does not answer now                (retried)
     │   └── Throttled        it said when to come back (``retry_after``)
     └── NotYet               nothing is wrong: the moment has not come         (retried, benign)

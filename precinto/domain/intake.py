@@ -11,6 +11,7 @@ import base64
 import hashlib
 import ipaddress
 import re
+import unicodedata
 from enum import StrEnum
 from functools import cache
 from urllib.parse import urlsplit, urlunsplit
@@ -98,7 +99,7 @@ def normalise(kind: TargetKind, raw: str) -> Target:
         raise BadTarget("the target is empty")
     if len(text) > _MAX_VALUE:
         raise BadTarget(f"the target has {len(text)} characters; {_MAX_VALUE} are allowed")
-    if any(ord(c) < 0x20 or ord(c) == 0x7F for c in text):
+    if unwritable(text) or set("\t\r\n") & set(text):
         raise BadTarget("the target holds control characters")
     match kind:
         case TargetKind.DOMAIN:
@@ -113,6 +114,11 @@ def normalise(kind: TargetKind, raw: str) -> Target:
             if not _SHA256.match(text):
                 raise BadTarget(f"{text!r} is not the SHA-256 of a program (64 hexadecimal digits)")
             return Target(kind=kind, value=text.lower())
+
+
+def unwritable(text: str) -> bool:
+    """Whether a text holds what no database keeps: control characters (but tab and line ends), half characters."""
+    return any(unicodedata.category(c) in {"Cc", "Cs"} and c not in "\t\r\n" for c in text)
 
 
 def case_id(target: Target, ordinal: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from precinto.domain.errors import BadInput, BadTarget
-from precinto.domain.intake import Referral, Service, Target, TargetKind, normalise
+from precinto.domain.intake import Referral, Service, Target, TargetKind, normalise, unwritable
 from precinto.domain.model import Value
 
 COLUMNS = ("partner", "reference", "kind", "target", "service", "work")
@@ -82,6 +82,8 @@ def _csv(text: str, file: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
         raise BadInput(f"{file}: line 1: {error}") from error
     if missing := [name for name in COLUMNS if name not in names]:
         raise BadInput(f"{file}: line 1: column {', '.join(missing)} is missing; needed are {', '.join(COLUMNS)}")
+    if twice := sorted({name for name in COLUMNS if names.count(name) > 1}):
+        raise BadInput(f"{file}: line 1: column {', '.join(twice)} stands there twice")
     while True:
         line = reader.line_num + 1
         try:
@@ -89,9 +91,11 @@ def _csv(text: str, file: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
         except StopIteration:
             return
         except csv.Error as error:
-            # A quote that never closes swallows the rest: say so, for nothing after it can be trusted.
-            yield line, BadRow(file=file, line=line, column="*", reason=f"{error}; rows from here on were not read")
-            return
+            # A quote that never closes swallows what follows it: say how far.
+            swallowed = f"; lines {line} to {reader.line_num} were not read" if reader.line_num > line else ""
+            reason = f"{error}{swallowed}"
+            yield line, BadRow(file=file, line=line, column="*", reason=reason)
+            continue
         if not fields:
             continue
         if len(fields) != len(names):
@@ -108,6 +112,8 @@ def _json(text: str, file: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]
         raise BadInput(f"{file}: line {error.lineno} column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise BadInput(f"{file}: nested too deeply") from error
+    except ValueError as error:
+        raise BadInput(f"{file}: not JSON that can be read: {error}") from error
     if not isinstance(rows, list):
         raise BadInput(f"{file}: a list of objects is needed")
     for index, row in enumerate(rows, 1):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
@@ -126,6 +132,8 @@ def _row(file: str, line: int, record: dict[str, Any]) -> Row:
         value = record.get(column)
         if not isinstance(value, str) or not value.strip():
             return bad(column, "is missing or empty")
+        if unwritable(value):
+            return bad(column, "holds control characters")
         values[column] = value.strip()
     try:
         kind = TargetKind(values["kind"])

@@ -128,7 +128,11 @@ def _signed(answer: Answer) -> bool:
 
 
 def _blocks(answer: Answer, reference: Answer | None, sinkholes: frozenset[str]) -> bool:
-    if _signed(answer) or set(answer.addresses) & sinkholes:
+    if set(answer.addresses) & sinkholes:
+        return True
+    if reference is not None and set(answer.addresses) & set(reference.addresses):
+        return False  # the site's own addresses: whatever the resolver says beside them, nobody is kept from it
+    if _signed(answer):
         return True
     if reference is None or not reference.addresses:
         return False
@@ -139,7 +143,7 @@ def _blocks(answer: Answer, reference: Answer | None, sinkholes: frozenset[str])
 def _mechanism(answer: Answer, sinkholes: frozenset[str] = frozenset()) -> str:
     if answer.addresses:
         return "dns_sinkhole"
-    return {"NXDOMAIN": "dns_nxdomain", "REFUSED": "dns_refused"}.get(answer.rcode, "dns_nodata")
+    return {"NOERROR": "dns_nodata"}.get(answer.rcode, f"dns_{answer.rcode.lower()}")
 
 
 class Standing(StrEnum):
