@@ -23,6 +23,9 @@ from precinto.ports import Capture, CapturedFile
 VANTAGE = "control"
 """Captures resolve names by the control resolvers, which stand under no ISP's policy."""
 
+LOAD_SECONDS = 30.0
+"""What a page may take to load, at most half of the visit's time: the rest is for what is kept."""
+
 
 class ChromiumCrawler:
     """Port ``Crawler`` for domains and URLs."""
@@ -83,7 +86,6 @@ class ChromiumCrawler:
 
     async def _visit(self, executable: Path, guard: Guard, addresses: Sequence[str]) -> Capture:
         visit: Visit | None = None
-        facts: dict[str, Any] = {}
         tools = {"playwright": version("playwright"), "sandbox": "on" if sandboxed() else "off (root)"}
         seconds = self._timeout.total_seconds()
         try:
@@ -91,10 +93,9 @@ class ChromiumCrawler:
                 asyncio.timeout(seconds),
                 launched(executable, guard.address, self._ca) as context,
             ):
-                visit = Visit(context, guard, patience_seconds=seconds / 2)
+                visit = Visit(context, guard, patience_seconds=min(LOAD_SECONDS, seconds / 2))
                 tools["chromium"] = context.browser.version if context.browser else "unknown"
                 await visit.run(addresses)
-                facts = await visit.facts()
         except TimeoutError as error:
             if visit is None:
                 raise Unavailable(f"the browser did not start within {seconds:g} s") from error
@@ -105,7 +106,7 @@ class ChromiumCrawler:
             # The visit had begun: a page that brings the browser down does so every time, so it is kept as it is.
             visit.failure = visit.failure or f"the browser broke down: {readable(error.message)}"
         return Capture(
-            files=(*visit.files, *_records(visit, guard, facts)),
+            files=(*visit.files, *_records(visit, guard)),
             addresses=dict(guard.door.addresses),
             tools=tools,
             vantage=VANTAGE,
@@ -123,13 +124,13 @@ def _addresses(target: Target) -> tuple[str, ...]:
             raise BadInput(f"a target of kind {other} is not opened with a browser")
 
 
-def _records(visit: Visit, guard: Guard, facts: dict[str, Any]) -> list[CapturedFile]:
+def _records(visit: Visit, guard: Guard) -> list[CapturedFile]:
     refusals = [
         {"host": readable(r.host), "port": r.port, "rule": r.rule, "reason": readable(r.reason), "times": times}
         for r, times in guard.refusals.items()
     ]
     contents = {
-        "response.json": facts,
+        "response.json": visit.facts(),
         "network.json": visit.record.network(),
         "console.json": visit.record.events(),
         "refused.json": {"refusals": refusals, "unrecorded": guard.unrecorded},

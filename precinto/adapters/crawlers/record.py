@@ -6,6 +6,7 @@ can log) is replaced, so that a page cannot spoil the record of its own visit.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Download, Page, Request, Response, WebError
@@ -29,11 +30,13 @@ class Record:
     Attributes:
         document: The last answer to a request for the page itself.
         dialogs: How many dialogs were opened.
+        download: Set once the page has begun a download.
     """
 
     def __init__(self, context: BrowserContext, page: Page) -> None:
         self.document: Response | None = None
         self.dialogs = 0
+        self.download = asyncio.Event()
         self._documents: list[Request] = []
         self._requests: list[dict[str, Any]] = []
         self._entries: dict[Request, dict[str, Any]] = {}
@@ -50,7 +53,7 @@ class Record:
         page.on("download", self._download)
 
     def network(self) -> dict[str, Any]:
-        """Every request: address, method, status, type, failure."""
+        """Every request: address, method, status, type, failure. Playwright does not tell of the site's icon."""
         return {"requests": self._requests, "unrecorded": self._dropped["requests"]}
 
     def events(self) -> dict[str, Any]:
@@ -109,6 +112,7 @@ class Record:
         self._event("error", text=str(error.error))
 
     def _download(self, download: Download) -> None:
+        self.download.set()
         self._event("download", url=download.url, text=download.suggested_filename)
 
     def _event(self, kind: str, **details: str) -> None:

@@ -25,7 +25,9 @@ from precinto.ports import CapturedFile
 
 _SETTLE_SECONDS = 3.0  # for the network to fall silent after the load; players never do
 _STEP_SECONDS = 10.0
+_EVENT_SECONDS = 2.0
 _NO_CONNECTION = re.compile(r"net::ERR_(TUNNEL_|CONNECTION_|EMPTY_RESPONSE|SOCKET_|SSL_)")
+_DOWNLOAD = re.compile(r"Download is starting|net::ERR_ABORTED")
 _NET_ERROR = re.compile(r"net::ERR_\w+")
 
 
@@ -49,6 +51,8 @@ class Visit:
         self._patience = patience_seconds
         self._opened: list[dict[str, Any]] = []
         self._missing: list[str] = []
+        self._headers: list[list[str]] = []
+        self._tls: dict[str, Any] | None = None
         self._halted: str | None = None
         self._lens: Lens | None = None
         self._page.on("dialog", self._dismiss)
@@ -66,19 +70,20 @@ class Visit:
             await self._page.wait_for_url("chrome-error://**", wait_until="commit")
         # After a failure Chromium shows a page of its own, which nobody may take for the site's.
         if self._page.url.startswith(("http://", "https://")):
+            await self._ask(self.record.document)
             await self._keep(self._lens)
 
-    async def facts(self) -> dict[str, Any]:
-        """The content of ``response.json``."""
+    def facts(self) -> dict[str, Any]:
+        """The content of ``response.json``: what is known so far."""
         document = self.record.document
         return {
             "opened": self._opened,
             "url": readable(self._page.url),
             "chain": self.record.chain(),
             "status": document.status if document else None,
-            "headers": await _headers(document),
+            "headers": self._headers,
             "server": self._server(document),
-            "tls": await _tls(document),
+            "tls": self._tls,
             "halted": self._halted,
             "cut": self._lens.cuts if self._lens else [],
             "missing": self._missing,
@@ -93,6 +98,9 @@ class Visit:
             await self._halt(reason)
             return f"{address}: {reason}"
         except Error as error:
+            if _DOWNLOAD.search(error.message):
+                with suppress(TimeoutError):  # what is told of the download comes a moment later, if it was one
+                    await asyncio.wait_for(self.record.download.wait(), _EVENT_SECONDS)
             return self._reason(address, error)
         with suppress(OutOfPatience):  # a page that is never silent is no failure
             await self._page.wait_for_load_state("networkidle", timeout=_SETTLE_SECONDS * 1000)
@@ -107,6 +115,18 @@ class Visit:
         parts = urlsplit(address)
         why = self._guard.why(parts.hostname or "", _port(address))
         return f"{address}: {words} ({why})" if why else f"{address}: {words}"
+
+    async def _ask(self, document: Response | None) -> None:
+        """Ask the browser for what it knows of the connection and of the header fields, every one as it was spelt."""
+        if document is None:
+            return
+        try:
+            async with asyncio.timeout(_STEP_SECONDS):
+                fields = await document.headers_array()
+                self._headers = [[field["name"], readable(field["value"])] for field in fields]
+                self._tls = await _tls(document)
+        except (TimeoutError, Error) as error:
+            self._missing.append(f"header fields and TLS: {readable(str(error)) or 'no answer in time'}")
 
     async def _keep(self, lens: Lens) -> None:
         if not await lens.answers():
@@ -161,15 +181,8 @@ async def _dismissed(dialog: Dialog) -> None:
         await dialog.dismiss()
 
 
-async def _headers(document: Response | None) -> list[list[str]]:
-    """Header fields as they were served: every one, in their order."""
-    if document is None:
-        return []
-    return [[field["name"], readable(field["value"])] for field in await document.headers_array()]
-
-
-async def _tls(document: Response | None) -> dict[str, Any] | None:
-    details = await document.security_details() if document else None
+async def _tls(document: Response) -> dict[str, Any] | None:
+    details = await document.security_details()
     if not details:
         return None
     return {
