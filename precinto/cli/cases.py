@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from precinto.cli.output import AsJson, Exit, Officer, emit, stderr, stdout, when
+from precinto.cli.output import AsJson, Exit, Officer, emit, stderr, stdout, table, when
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from precinto.cli.opened import Opened
     from precinto.desk import Desk
     from precinto.domain.referral_files import BadRow, GoodRow
@@ -112,15 +114,14 @@ def _place(row: GoodRow) -> dict[str, Any]:
 
 
 def _print_taken(taken: list[dict[str, Any]], bad: list[BadRow]) -> None:
-    from rich.table import Table
-
-    table = Table("file", "line", "target", "case", "what becomes of it", "hold", box=None, pad_edge=False)
+    columns = ("file", "line", "target", "case", "what becomes of it", "hold")
+    rows = table(*columns, fixed=("line", "target", "case"))
     for row in taken:
         became = "known already" if row.get("known") else "opens" if row["opened"] else "joins the open case"
         held = "; ".join(row["findings"]) if "findings" in row else "two reviewers" if row["hold"] else ""
-        table.add_row(row["file"], str(row["line"]), row["target"], row["case"], became, held)
+        rows.add_row(row["file"], str(row["line"]), row["target"], row["case"], became, held)
     if taken:
-        stdout().print(table)
+        stdout().print(rows)
     for row in bad:
         stderr().print(f"{row.file}: line {row.line}: {row.column}: {row.reason}", soft_wrap=True)
 
@@ -141,17 +142,15 @@ def list_cases(
         stdout().print(case_table(found))
 
 
-def case_table(lines: list[CaseLine]) -> Any:
+def case_table(lines: list[CaseLine]) -> Table:
     """The cases as a table for people."""
-    from rich.table import Table
-
     isps = sorted({isp for line in lines for isp in line.standings})
-    table = Table("case", "target", "stage", "due (UTC)", *isps, box=None, pad_edge=False)
+    rows = table("case", "target", "stage", "due (UTC)", *isps, fixed=("case", "target", "due (UTC)"))
     for line in lines:
         stage = f"{line.stage} ({line.closure})" if line.closure else line.stage.value
         stage += ", on hold" if line.hold and not line.closure else ""
-        table.add_row(line.id, line.target, stage, when(line.due_at), *(line.standings.get(isp, "") for isp in isps))
-    return table
+        rows.add_row(line.id, line.target, stage, when(line.due_at), *(line.standings.get(isp, "") for isp in isps))
+    return rows
 
 
 def show(case: Case, as_json: AsJson = False) -> None:

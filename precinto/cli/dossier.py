@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from precinto.cli.output import when
+from precinto.cli.output import table, when
 from precinto.store.overview import CaseFile, LedgerLine
+
+_FREE = frozenset({"work", "detail", "source", "failure", "reasons", "subject"})
+"""Columns of free text, which may fold; every other is a name, a number or a moment."""
 
 
 def print_case(console: Console, file: CaseFile) -> None:
@@ -80,25 +83,30 @@ _TOLD: dict[str, Callable[[str, dict[str, Any]], str]] = {
 def _section(console: Console, title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     if not rows:
         return
-    table = Table(*columns, box=None, pad_edge=True)
+    lines = table(*columns, fixed=[column for column in columns if column not in _FREE])
     for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
+        lines.add_row(*(_cell(column, row[column]) for column in columns))
     console.print(f"\n{title}", style="bold")
-    console.print(table)
+    console.print(lines)
 
 
 def _placements(console: Console, file: CaseFile) -> None:
     if not file.placements:
         return
-    table = Table("target", "isp", "notices", "ISP says", "measured", "verdict", "at (UTC)", box=None, pad_edge=True)
+    columns = ("target", "isp", "notices", "ISP says", "measured", "verdict", "at (UTC)")
+    lines = table(*columns, fixed=("target", "isp", "notices", "at (UTC)"))
     for one in file.placements:
         standing = f"{one.standing}, though the ISP says otherwise" if one.differs else one.standing
-        table.add_row(
+        lines.add_row(
             one.target, one.isp, "\n".join(one.notices), one.claim, standing, one.ruling, when(one.measured_at)
         )
     console.print("\nAt the ISPs", style="bold")
-    console.print(table)
+    console.print(lines)
 
 
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value)
+def _cell(column: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if column.endswith("_at") or column.startswith("valid_"):
+        return when(datetime.fromisoformat(value))
+    return f"{value[:16]}..." if column in {"digest", "sha256"} else str(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from precinto.cli.output import AsJson, Exit, emit, stderr, stdout
+from precinto.cli.output import AsJson, Exit, emit, stderr, stdout, table
 
 if TYPE_CHECKING:
     from precinto.embedded import Running
@@ -93,8 +93,6 @@ def bootstrap() -> None:
 
 def doctor(as_json: AsJson = False) -> int:
     """Check this machine and this installation; each line says ok, warn or fail, and what helps."""
-    from rich.table import Table
-
     from precinto.checks import Status, check_all
     from precinto.settings import load_settings
 
@@ -103,8 +101,8 @@ def doctor(as_json: AsJson = False) -> int:
     if as_json:
         emit({"ok": not failed, "checks": found})
     else:
-        table = Table("", "what", "found", "what helps", box=None, pad_edge=False)
+        rows = table("", "what", "found", "what helps", fixed=("", "what"))
         for one in found:
-            table.add_row(one.status, one.what, one.found, one.hint)
-        stdout().print(table)
+            rows.add_row(one.status, one.what, one.found, one.hint)
+        stdout().print(rows)
     return Exit.FAILED if failed else Exit.OK

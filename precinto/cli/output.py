@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from precinto.domain.errors import BadInput, CannotHere, NotFound, PrecintoError, Refused, Unavailable
 
@@ -37,9 +39,14 @@ Officer = Annotated[
 ]
 
 
+_PIPE_WIDTH = 240
+"""Columns where nobody's terminal sets a width: what is piped elsewhere is never cut or folded."""
+
+
 def stdout() -> Console:
     """Where answers for people go."""
-    return Console(highlight=False, markup=False, emoji=False)
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def stderr() -> Console:
@@ -81,6 +88,14 @@ def report(error: PrecintoError, *, as_json: bool) -> None:
 def when(moment: datetime | None) -> str:
     """A moment for people, in UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+
+
+def table(*columns: str, fixed: Collection[str] = ()) -> Table:
+    """A plain table; the ``fixed`` columns hold names that are never cut or folded."""
+    made = Table(box=None, pad_edge=False)
+    for column in columns:
+        made.add_column(column, no_wrap=column in fixed, overflow="fold")
+    return made
 
 
 def _plain(value: Any) -> Any:
