@@ -23,7 +23,7 @@ class ReviewActivities:
     @activity.defn(name=stubs.REFUSE.name)
     async def refuse(self, refusal: Refusal) -> None:
         """Write down that a decision was refused."""
-        await self._ports.review.refuse(refusal.case, refusal.decision, refusal.code)
+        await self._ports.review.refuse(refusal.case, refusal.decision, refusal.code, undone=refusal.undone)
 
     @activity.defn(name=stubs.CONCLUDE.name)
     async def conclude(self, conclusion: Conclusion) -> bool:

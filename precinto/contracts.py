@@ -72,12 +72,16 @@ class Escalation(Value):
 
 
 class Refusal(Value):
-    """A decision that was refused inside the workflow, for the ledger."""
+    """A decision that was refused inside the workflow, for the ledger.
+
+    ``undone``: the case had taken it and took it back, because the files do not bear it out.
+    """
 
     v: Literal[1] = 1
     case: str
     decision: str
     code: str
+    undone: bool = False
 
 
 class Conclusion(Value):

@@ -84,7 +84,7 @@ class Desk:
         decision = await self._ruled(case, officer, outcome, reasons, docket)
         ticket = await self._file(case, decision, reasons)
         admission = await self._tell(case, "decide", decision, ticket, Admission)
-        await self._store.review.admitted(decision.id)
+        await self._store.review.admitted(decision.id, ticket)
         return admission
 
     async def revoke(self, case: str, officer: str, reasons: str) -> None:
@@ -100,7 +100,7 @@ class Desk:
         decision = self._decision(case, bundle, officer, Outcome.REVOKE, reasons)
         ticket = await self._file(case, decision, reasons)
         await self._tell(case, "revoke", decision, ticket, type(None))
-        await self._store.review.admitted(decision.id)
+        await self._store.review.admitted(decision.id, ticket)
 
     async def _ruled(self, case: str, officer: str, outcome: Outcome, reasons: str, docket: Docket) -> Decision:
         """The decision, if the rules let it in; a refusal is put on file."""

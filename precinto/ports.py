@@ -244,16 +244,16 @@ class ReviewRepository(Protocol):
         """
         ...
 
-    async def refuse(self, case: str, decision: str, code: str) -> None:
-        """Note that a decision was refused, and why."""
+    async def refuse(self, case: str, decision: str, code: str, *, undone: bool = False) -> None:
+        """Note that a decision was refused, and why; ``undone``: it had been taken, and was taken back."""
         ...
 
     async def escalate(self, case: str, due: datetime) -> None:
         """Note that a review's term has passed; idempotent."""
         ...
 
-    async def admitted(self, decision: str) -> None:
-        """Note that the case has taken a decision; idempotent."""
+    async def admitted(self, decision: str, ticket: str) -> None:
+        """Note that the case has taken a decision that was told with this ticket; idempotent."""
         ...
 
     async def conclude(self, case: str, decision: str, officers: Sequence[Officer]) -> Closure | None:

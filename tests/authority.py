@@ -164,11 +164,16 @@ class Authority:
         """Tell the case of a decision by Update, under an id that is new each time."""
         return await self.handle(case).execute_update("decide", one, id=str(uuid.uuid4()), result_type=Admission)
 
+    async def ticket(self, one: Decision) -> str:
+        """The ticket of a filed decision."""
+        [row] = await self.rows(DecisionRow, col(DecisionRow.id) == one.id)
+        return row.ticket
+
     async def decide(self, case: str, officer: str, outcome: Outcome = Outcome.APPROVE) -> Admission:
         """What a reviewer's desk does: file the decision, tell the case, note that it was taken."""
         one = await self.file(case, officer, outcome)
         admission = await self.tell(case, one)
-        await self.store.review.admitted(one.id)
+        await self.store.review.admitted(one.id, await self.ticket(one))
         return admission
 
     async def revoke(self, case: str, officer: str) -> None:

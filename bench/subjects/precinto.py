@@ -126,7 +126,7 @@ class _Desk:
                 "decide", decision, id=ticket, result_type=Admission
             )
         )
-        await self._store.review.admitted(decision.id)
+        await self._store.review.admitted(decision.id, ticket)
 
     async def sweep(self, tick: str) -> None:
         async def one(vantage: str) -> None:

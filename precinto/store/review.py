@@ -170,22 +170,34 @@ class ReviewStore:
             await ledger.append(session, "decision_submitted", body, case=case, actor=decision.officer)
             return ticket
 
-    async def admitted(self, decision: str) -> None:
-        """Note that the case has taken a decision; idempotent."""
+    async def admitted(self, decision: str, ticket: str) -> None:
+        """Note that the case has taken a decision that was told with this ticket; idempotent.
+
+        A ticket that is no longer the decision's says nothing: the case has taken the decision back meanwhile.
+        """
         async with self._database.write() as session:
             row = await session.get_one(DecisionRow, decision)
-            if row.state != DecisionState.ADMITTED:
+            if row.state != DecisionState.ADMITTED and row.ticket == ticket:
                 row.state, row.refusal = DecisionState.ADMITTED.value, None
                 session.add(row)
                 body = {"decision": decision, "outcome": row.outcome}
                 await ledger.append(session, "decision_admitted", body, case=row.case, actor=row.officer)
 
-    async def refuse(self, case: str, decision: str, code: str) -> None:
-        """Note that a decision was refused, and why; also one that nobody filed."""
+    async def refuse(self, case: str, decision: str, code: str, *, undone: bool = False) -> None:
+        """Note that a decision was refused, and why; also one that nobody filed.
+
+        Args:
+            case: The case.
+            decision: Id of the decision, as it was claimed.
+            code: The rule that refused it.
+            undone: The case had taken it and took it back. Its officer may decide anew, so it gets a new ticket.
+        """
         async with self._database.write() as session:
             row = await session.get(DecisionRow, decision)
-            if row is not None and row.case == case and row.state == DecisionState.SUBMITTED:
+            if row is not None and row.case == case and (undone or row.state == DecisionState.SUBMITTED):
                 row.state, row.refusal = DecisionState.REFUSED.value, code
+                if undone:
+                    row.ticket = str(uuid.uuid4())
                 session.add(row)
             await ledger.append(session, "decision_refused", {"decision": decision, "code": code}, case=case)
 

@@ -58,9 +58,15 @@ async def seal(store: Store, case: str, attempt: int = 1) -> str:
 
 async def file(store: Store, case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE) -> Decision:
     """File a decision."""
+    return (await filed(store, case, bundle, officer, outcome))[0]
+
+
+async def filed(
+    store: Store, case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE
+) -> tuple[Decision, str]:
+    """File a decision; it, and the ticket to tell the case with."""
     one = decision(case, bundle, officer, outcome)
-    await store.review.submit(case, one, "reviewer", REASONS)
-    return one
+    return one, await store.review.submit(case, one, "reviewer", REASONS)
 
 
 def order_task(case: str, bundle: str, *decisions: Decision, valid_from: datetime | None = None) -> OrderTask:

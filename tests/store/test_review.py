@@ -16,7 +16,7 @@ from precinto.store.intake import CaseRow
 from precinto.store.review import DecisionRow, EscalationRow
 from tests.authority import REASONS, decision
 from tests.fakes import OFFICERS
-from tests.store.steps import file, open_case, seal
+from tests.store.steps import file, filed, open_case, seal
 
 
 @pytest.fixture
@@ -73,11 +73,11 @@ async def test_the_ledger_holds_no_free_text(store: Store, case: str, bundle: st
 
 
 async def test_only_admitted_approvals_of_this_bundle_show_on_the_docket(store: Store, case: str, bundle: str) -> None:
-    one = await file(store, case, bundle, "reviewer-1")
+    one, ticket = await filed(store, case, bundle, "reviewer-1")
     await file(store, case, bundle, "reviewer-2")
     assert (await store.review.docket(case)).approvals == ()
-    await store.review.admitted(one.id)
-    await store.review.admitted(one.id)
+    await store.review.admitted(one.id, ticket)
+    await store.review.admitted(one.id, ticket)
     assert (await store.review.docket(case)).approvals == ("reviewer-1",)
 
 
@@ -95,10 +95,24 @@ async def test_a_refusal_is_written_down_also_of_what_nobody_filed(store: Store,
 
 
 async def test_a_decision_that_was_taken_cannot_be_refused_afterwards(store: Store, case: str, bundle: str) -> None:
-    one = await file(store, case, bundle, "reviewer-1")
-    await store.review.admitted(one.id)
+    one, ticket = await filed(store, case, bundle, "reviewer-1")
+    await store.review.admitted(one.id, ticket)
     await store.review.refuse(case, one.id, "already_decided")
     assert await state(store, one.id) == ("admitted", None)
+
+
+async def test_a_decision_that_the_case_took_back_may_be_made_anew(store: Store, case: str, bundle: str) -> None:
+    """The gate found the files not to bear it out; the word of the first telling, coming late, changes nothing."""
+    one, ticket = await filed(store, case, bundle, "reviewer-1")
+    await store.review.admitted(one.id, ticket)
+    await store.review.refuse(case, one.id, "not_a_reviewer", undone=True)
+    assert (await store.review.docket(case)).approvals == ()
+    await store.review.admitted(one.id, ticket)
+    assert await state(store, one.id) == ("refused", "not_a_reviewer")
+    _, anew = await filed(store, case, bundle, "reviewer-1")
+    assert anew != ticket
+    await store.review.admitted(one.id, anew)
+    assert (await store.review.docket(case)).approvals == ("reviewer-1",)
 
 
 async def test_another_case_cannot_refuse_it(store: Store, case: str, bundle: str) -> None:
