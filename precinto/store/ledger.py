@@ -20,6 +20,9 @@ from precinto.store.database import Database, now
 
 GENESIS = "0" * 64
 
+_HEAD = "precinto.ledger.head"
+"""Key under which a session, which lives for one transaction, remembers the newest row."""
+
 
 class LedgerRow(SQLModel, table=True):
     """One change.
@@ -66,20 +69,28 @@ async def append(
     session: AsyncSession, action: str, body: Mapping[str, Any], *, case: str | None = None, actor: str = "engine"
 ) -> None:
     """Append a row within the transaction of the change that it records."""
-    last = (await session.exec(select(LedgerRow).order_by(col(LedgerRow.seq).desc()).limit(1))).first()
+    seq, prev = await _head(session)
     row = LedgerRow(
-        seq=last.seq + 1 if last else 1,
+        seq=seq + 1,
         at=now(),
         case=case,
         action=action,
         actor=actor,
         body=canonical_json(dict(body)).decode(),
-        prev=last.hash if last else GENESIS,
+        prev=prev,
         hash="",
     )
     row.hash = row.expected()
     session.add(row)
-    await session.flush()
+    session.info[_HEAD] = (row.seq, row.hash)
+
+
+async def _head(session: AsyncSession) -> tuple[int, str]:
+    """The newest row, ``(seq, hash)``; read once in a transaction, because nobody else writes as long as it runs."""
+    if (known := session.info.get(_HEAD)) is not None:
+        return known
+    last = select(LedgerRow.seq, LedgerRow.hash).order_by(col(LedgerRow.seq).desc()).limit(1)
+    return (await session.exec(last)).first() or (0, GENESIS)
 
 
 class BrokenChain(Exception):

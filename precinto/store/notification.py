@@ -6,9 +6,11 @@ officers filed, whatever a workflow may claim.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from sqlmodel import Field, SQLModel, col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -24,6 +26,9 @@ from precinto.store import ledger
 from precinto.store.database import Database, now
 from precinto.store.intake import CaseRow, TargetRow, load_case
 from precinto.store.review import docket_of, on_file, raise_escalation
+from precinto.store.together import Together
+
+R = TypeVar("R", "NoticeRow", "OrderRow", "CaseRow")
 
 
 class NoticeState(StrEnum):
@@ -142,6 +147,7 @@ class NotificationStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._deliveries = Together(self._record_deliveries)
 
     async def issue(self, task: OrderTask, officers: Sequence[Officer], isps: Sequence[str]) -> str:
         """Issue the order that these decisions carry, with a notice for every ISP; idempotent."""
@@ -203,33 +209,11 @@ class NotificationStore:
             return [OpenNotice(notice=_notice(row, n, items), queued_at=n.queued_at) for n in found]
 
     async def delivered(self, notice: str, delivery: Delivery, at: datetime) -> None:
-        """Record that a notice was delivered, and what the ISP said; idempotent."""
-        async with self._database.write() as session:
-            row = await session.get_one(NoticeRow, notice)
-            if row.state == NoticeState.DELIVERED:
-                return
-            row.state, row.delivered_at, row.receipt = NoticeState.DELIVERED.value, at, delivery.receipt[:200]
-            row.tries, row.problem = row.tries + 1, None
-            session.add(row)
-            for said in delivery.acknowledgements:
-                session.add(
-                    AcknowledgementRow(
-                        notice=notice, measure=said.measure, claim=said.claim.value, code=said.code, at=at
-                    )
-                )
-            order = await load_order(session, row.order)
-            body = {
-                "notice": notice,
-                "isp": row.isp,
-                "action": row.action,
-                "reminder": row.reminder,
-                "tries": row.tries,
-                "claims": {said.measure: said.claim.value for said in delivery.acknowledgements},
-            }
-            await ledger.append(session, "notice_delivered", body, case=order.case)
-            await _all_told(session, order)
-            if row.action == Action.BLOCK and order.ended_at is not None:
-                await _release_again(session, order, row.isp)
+        """Record that a notice was delivered, and what the ISP said; idempotent.
+
+        Returns once it is on disk. What is recorded at the same time goes into one transaction.
+        """
+        await self._deliveries.add(_Delivered(notice, delivery, at))
 
     async def failed(self, notice: str, reason: str, *, final: bool) -> None:
         """Record a failed try; ``final`` escalates the notice to a human."""
@@ -282,6 +266,58 @@ class NotificationStore:
                 body = {"order": order, "action": action.value, "isps": reminded}
                 await ledger.append(session, "reminders_queued", body, case=row.case)
             return len(reminded)
+
+    async def _record_deliveries(self, deliveries: Sequence[_Delivered]) -> None:
+        async with self._database.write() as session:
+            notices = await _by_id(session, NoticeRow, {one.notice for one in deliveries})
+            orders = await _by_id(session, OrderRow, {row.order for row in notices.values()})
+            await _by_id(session, CaseRow, {order.case for order in orders.values()})  # for load_case
+            for one in deliveries:
+                row = notices[one.notice]
+                if row.state != NoticeState.DELIVERED:
+                    await _record_delivery(session, row, orders[row.order], one)
+            for order in orders.values():
+                await _all_told(session, order)
+
+
+@dataclass(frozen=True)
+class _Delivered:
+    notice: str
+    delivery: Delivery
+    at: datetime
+
+
+async def _record_delivery(session: AsyncSession, row: NoticeRow, order: OrderRow, one: _Delivered) -> None:
+    row.state, row.delivered_at, row.receipt = NoticeState.DELIVERED.value, one.at, one.delivery.receipt[:200]
+    row.tries, row.problem = row.tries + 1, None
+    session.add(row)
+    for said in one.delivery.acknowledgements:
+        session.add(
+            AcknowledgementRow(notice=row.id, measure=said.measure, claim=said.claim.value, code=said.code, at=one.at)
+        )
+    body = {
+        "notice": row.id,
+        "isp": row.isp,
+        "action": row.action,
+        "reminder": row.reminder,
+        "tries": row.tries,
+        "claims": {said.measure: said.claim.value for said in one.delivery.acknowledgements},
+    }
+    await ledger.append(session, "notice_delivered", body, case=order.case)
+    if row.action == Action.BLOCK and order.ended_at is not None:
+        await _release_again(session, order, row.isp)
+
+
+async def _by_id(session: AsyncSession, kind: type[R], ids: Collection[str]) -> dict[str, R]:
+    """Rows by id, read together.
+
+    Raises:
+        NotFound: One of them does not exist.
+    """
+    found = {row.id: row for row in await session.exec(select(kind).where(col(kind.id).in_(ids)))}
+    if missing := set(ids) - set(found):
+        raise NotFound(f"{kind.__name__} {min(missing)!r} does not exist")
+    return found
 
 
 async def _release_again(session: AsyncSession, order: OrderRow, isp: str) -> None:

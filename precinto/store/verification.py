@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import Text, or_
 from sqlmodel import Field, SQLModel, col, func, select
@@ -81,19 +82,26 @@ class VerificationStore:
             return [Due(measure=m, isp=i, target=t, case=c) for m, i, t, c in found]
 
     async def observe(self, rounds: Sequence[Round]) -> dict[str, int]:
-        """Record rounds and move the standings; returns case id to number of measures that lapsed anew."""
+        """Record rounds and move the standings; returns case id to number of measures that lapsed anew.
+
+        A page of rounds costs as many queries as one round: this runs for every order, at every ISP, all day.
+
+        Raises:
+            NotFound: A measure was never asked of this ISP.
+        """
         lapses: dict[str, int] = {}
+        if not rounds:
+            return lapses
         async with self._database.write() as session:
-            seen: list[str] = []
+            places = await _places(session, rounds)
+            seen = await _record(session, rounds)
             for one in rounds:
-                seen.append(await _record(session, one))
-                order = await _order_of(session, one.measure)
-                if await _move(session, one, order):
-                    lapses[order.case] = lapses.get(order.case, 0) + 1
-            if seen:
-                await ledger.append(
-                    session, "observed", {"rounds": len(seen), "digest": digest("".join(seen).encode())}
-                )
+                place = places.get((one.measure, one.isp))
+                if place is None:
+                    raise NotFound(f"measure {one.measure!r} was never asked of {one.isp!r}")
+                if await _move(session, one, place):
+                    lapses[place.order.case] = lapses.get(place.order.case, 0) + 1
+            await ledger.append(session, "observed", {"rounds": len(seen), "digest": digest("".join(seen).encode())})
         return lapses
 
     async def end(self, task: EndTask, officers: Sequence[Officer], isps: Sequence[str]) -> Ending:
@@ -168,48 +176,100 @@ async def _revoker(session: AsyncSession, case: str, revocation: str, officers: 
         raise NotVerified(refused.code, refused.reason) from refused
 
 
-async def _record(session: AsyncSession, one: Round) -> str:
+async def _record(session: AsyncSession, rounds: Sequence[Round]) -> list[str]:
+    """Keep every round once; returns the digest of each."""
+    observations = [_observation(one) for one in rounds]
+    names = [row.digest for row in observations]
+    known = set(await session.exec(select(ObservationRow.digest).where(col(ObservationRow.digest).in_(names))))
+    session.add_all({row.digest: row for row in observations if row.digest not in known}.values())
+    return names
+
+
+def _observation(one: Round) -> ObservationRow:
     facts = canonical_json(one.facts.model_dump(mode="json"))
     at = one.at.astimezone(UTC)
-    name = digest(canonical_json([one.measure, one.isp, one.vantage, at.isoformat()]) + facts)
-    if await session.get(ObservationRow, name) is None:
-        session.add(
-            ObservationRow(
-                digest=name,
-                measure=one.measure,
-                isp=one.isp,
-                vantage=one.vantage,
-                at=at,
-                facts=facts.decode(),
-                ruling=one.verdict.ruling.value,
-                rule=one.verdict.rule,
-                rules=one.verdict.rules,
-            )
-        )
-    return name
+    return ObservationRow(
+        digest=digest(canonical_json([one.measure, one.isp, one.vantage, at.isoformat()]) + facts),
+        measure=one.measure,
+        isp=one.isp,
+        vantage=one.vantage,
+        at=at,
+        facts=facts.decode(),
+        ruling=one.verdict.ruling.value,
+        rule=one.verdict.rule,
+        rules=one.verdict.rules,
+    )
 
 
-async def _order_of(session: AsyncSession, measure: str) -> OrderRow:
-    row = await session.get_one(MeasureRow, measure)
-    return await load_order(session, row.order)
+@dataclass(frozen=True)
+class _Place:
+    """The standing that a round may move, and what the rules need to know of its case.
+
+    ``told_at`` is when the first notice of what is now asked was delivered to the ISP.
+    """
+
+    row: StandingRow
+    order: OrderRow
+    terms: Terms
+    told_at: datetime | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the order has ended, so that the block must be gone."""
+        return self.order.ended_at is not None
+
+    def overdue(self, one: Round) -> bool:
+        """Whether the ISP's term had run out at this round, and the round proves anything."""
+        if one.verdict.ruling in {Ruling.VANTAGE_FAULT, Ruling.INCONCLUSIVE, Ruling.SITE_DOWN}:
+            return False
+        return self.told_at is not None and self.told_at + self.terms.comply <= one.at
 
 
-async def _move(session: AsyncSession, one: Round, order: OrderRow) -> bool:
+async def _places(session: AsyncSession, rounds: Sequence[Round]) -> dict[tuple[str, str], _Place]:
+    """What each measure and ISP stands at."""
+    isps = {one.isp for one in rounds}
+    found = await session.exec(
+        select(StandingRow, OrderRow, CaseRow)
+        .join(MeasureRow, col(MeasureRow.id) == StandingRow.measure)
+        .join(OrderRow, col(OrderRow.id) == MeasureRow.order)
+        .join(CaseRow, col(CaseRow.id) == OrderRow.case)
+        .where(col(StandingRow.measure).in_({one.measure for one in rounds}), col(StandingRow.isp).in_(isps))
+    )
+    rows = list(found)
+    told = await _first_told(session, {order.id for _, order, _ in rows}, isps)
+    terms = {case.id: case.snapshot() for _, _, case in rows}
+    places: dict[tuple[str, str], _Place] = {}
+    for row, order, case in rows:
+        action = Action.BLOCK if order.ended_at is None else Action.RELEASE
+        at = told.get((order.id, row.isp, action.value))
+        places[row.measure, row.isp] = _Place(row=row, order=order, terms=terms[case.id], told_at=at)
+    return places
+
+
+async def _first_told(session: AsyncSession, orders: set[str], isps: set[str]) -> dict[tuple[str, str, str], datetime]:
+    """When the first notice of each order, ISP and action was delivered."""
+    found = await session.exec(
+        select(NoticeRow.order, NoticeRow.isp, NoticeRow.action, func.min(NoticeRow.delivered_at))
+        .where(col(NoticeRow.order).in_(orders), col(NoticeRow.isp).in_(isps))
+        .group_by(NoticeRow.order, NoticeRow.isp, NoticeRow.action)
+    )
+    return {
+        (order, isp, action): at.replace(tzinfo=at.tzinfo or UTC)  # SQLite's min() forgets the zone
+        for order, isp, action, at in found
+        if at is not None
+    }
+
+
+async def _move(session: AsyncSession, one: Round, place: _Place) -> bool:
     """Move one standing by one round; True where the case must hear of a lapse."""
-    row = await session.get_one(StandingRow, (one.measure, one.isp))
+    row, order, terms = place.row, place.order, place.terms
     if order.ended_at is not None and one.at <= order.ended_at:
         return False  # measured while the order was still in force: says nothing about its end
     if row.measured_at is not None and one.at < row.measured_at:
         return False  # two sweeps overlapped, and the newer one was recorded first
     before = Standing(row.standing)
-    terms = (await load_case(session, order.case)).snapshot()
     row.ruling, row.measured_at = one.verdict.ruling.value, one.at
-    after = standing(
-        one.verdict.ruling,
-        ended=order.ended_at is not None,
-        overdue=await _overdue(session, order, one, terms.comply),
-        before=before,
-    )
+    after = standing(one.verdict.ruling, ended=place.ended, overdue=place.overdue(one), before=before)
     if after is not before:
         row.standing, row.since = after.value, one.at
         body = {"measure": one.measure, "isp": one.isp, "from": before.value, "to": after.value}
@@ -222,22 +282,6 @@ async def _move(session: AsyncSession, one: Round, order: OrderRow) -> bool:
         row.signalled_at = None
     session.add(row)
     return lapsed
-
-
-async def _overdue(session: AsyncSession, order: OrderRow, one: Round, comply: timedelta) -> bool:
-    """Whether the ISP's term has run out since the first notice of what is now asked was delivered."""
-    if one.verdict.ruling in {Ruling.VANTAGE_FAULT, Ruling.INCONCLUSIVE, Ruling.SITE_DOWN}:
-        return False
-    action = Action.RELEASE if order.ended_at is not None else Action.BLOCK
-    first = await session.exec(
-        select(func.min(NoticeRow.delivered_at)).where(
-            col(NoticeRow.order) == order.id, col(NoticeRow.isp) == one.isp, col(NoticeRow.action) == action
-        )
-    )
-    delivered = first.one()
-    if delivered is None:
-        return False
-    return delivered.replace(tzinfo=delivered.tzinfo or UTC) + comply <= one.at
 
 
 async def _standings(session: AsyncSession, order: str) -> list[StandingRow]:
