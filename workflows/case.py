@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from precinto.domain.case import Closure, Stage
     from precinto.domain.errors import Refused
     from precinto.domain.notification import order_id
-    from precinto.domain.review import ORDER_OVER, Decision, Docket, Outcome, admit
+    from precinto.domain.review import ORDER_OVER, Decision, Docket, Outcome, Review
 
 MAX_REFUSALS = 50
 """Refused signals that are written down; the rest cost the case nothing but the signal itself."""
@@ -53,8 +53,7 @@ class EnforcementCase:
         self._review_term = start.review
         self._order_term = start.order
         self._stage = Stage.INTAKE
-        self._docket = Docket(bundle=None, barred=(), hold=False)
-        self._decisions: tuple[Decision, ...] = ()
+        self._reviewed = Review(docket=Docket(bundle=None, barred=(), hold=False))
         self._due: datetime | None = None
         self._lapses = 0
         self._revocation: Decision | None = None
@@ -96,7 +95,7 @@ class EnforcementCase:
                 case Outcome.RETURN if await self._conclude():
                     attempt += 1
                     await self._evidence(attempt)
-                    stubs.upsert(stubs.DUE.value_set(self._term()))
+                    self._list(stubs.INVESTIGATION)
                 case _:
                     pass  # what the workflow was told, the files did not bear out: the case is under review again
 
@@ -104,42 +103,41 @@ class EnforcementCase:
 
     async def _intake(self) -> None:
         accepted = await stubs.ACCEPT.local(CaseRef(case=self._case), summary="Take the case in")
-        self._docket = Docket(bundle=None, barred=accepted.barred, hold=accepted.hold)
+        self._reviewed = Review(docket=Docket(bundle=None, barred=accepted.barred, hold=accepted.hold))
 
     async def _evidence(self, attempt: int) -> None:
         self._enter(Stage.EVIDENCE, None)
         # A returned case is no longer under review: decisions on its old bundle must not count.
-        self._docket = self._docket.model_copy(update={"bundle": None, "approvals": ()})
-        self._decisions = ()
+        self._reviewed = self._reviewed.of(None)
         review_until = workflow.now() + self._review_term
         sealed = await stubs.SEAL.start(
             CaptureTask(case=self._case, attempt=attempt, review_until=review_until),
             summary="Seal the evidence",
         )
-        self._docket = self._docket.model_copy(update={"bundle": sealed.bundle})
+        self._reviewed = self._reviewed.of(sealed.bundle)
         self._enter(Stage.REVIEW, review_until)
 
     async def _review(self) -> Outcome:
         """Wait for the reviewers. Silence escalates, again and again; it never approves."""
-        while not (outcome := self._outcome()):
+        while not (outcome := self._reviewed.outcome):
             due = self._term()
             try:
                 await workflow.wait_condition(
-                    lambda: self._outcome() is not None,
+                    lambda: self._reviewed.outcome is not None,
                     timeout=max(due - workflow.now(), timedelta(milliseconds=1)),
                     timeout_summary=f"Review due {due:%Y-%m-%d %H:%M} UTC",
                 )
             except TimeoutError:
                 await stubs.ESCALATE.local(Escalation(case=self._case, due=due), summary="Review overdue: escalate")
                 self._enter(Stage.REVIEW, workflow.now() + self._review_term)
-                stubs.upsert(stubs.DUE.value_set(self._term()))
+                self._list(stubs.INVESTIGATION)
         return outcome
 
     async def _conclude(self) -> bool:
         """Carry out a rejection or a return; False where the files do not bear the decision out."""
         try:
             await stubs.CONCLUDE.local(
-                Conclusion(case=self._case, decision=self._decisions[-1].id), summary="Conclude the review"
+                Conclusion(case=self._case, decision=self._reviewed.decisions[-1].id), summary="Conclude the review"
             )
         except FailureError as error:
             await self._gate_refused(*_verdict(error))
@@ -148,21 +146,19 @@ class EnforcementCase:
 
     async def _enforcement(self) -> Ended | None:
         """Notification, verification and the end; None where the gate refused to issue the order."""
-        bundle = self._docket.bundle
+        bundle = self._reviewed.docket.bundle
         assert bundle is not None  # noqa: S101 - approved decisions are on a bundle
         order = order_id(self._case, bundle)
         while True:
             valid_from = workflow.now()
             valid_until = valid_from + self._order_term
             self._enter(Stage.NOTIFICATION, valid_until)
-            stubs.upsert(
-                stubs.STAGE.value_set(stubs.IN_FORCE), stubs.DUE.value_set(valid_until.replace(microsecond=0))
-            )
+            self._list(stubs.IN_FORCE)
             ending = asyncio.create_task(self._end_of_order(order, valid_until))
             task = OrderTask(
                 case=self._case,
                 order=order,
-                decisions=tuple(decision.id for decision in self._decisions),
+                decisions=tuple(decision.id for decision in self._reviewed.decisions),
                 valid_from=valid_from,
             )
             try:
@@ -231,7 +227,7 @@ class EnforcementCase:
     @workflow.signal(name="legal_review")
     async def legal_review(self, decision: Decision) -> None:
         """The same as ``decide``, by signal. A signal cannot be answered, so a refusal goes to the ledger."""
-        if decision in self._decisions:
+        if decision in self._reviewed.decisions:
             return  # sent once more: it has been taken
         try:
             self._admit(decision)
@@ -262,9 +258,9 @@ class EnforcementCase:
         """Where the case is, for operators."""
         return CaseStatus(
             stage=self._stage,
-            bundle=self._docket.bundle,
-            approvals=len(self._docket.approvals),
-            approvals_needed=self._docket.approvals_needed,
+            bundle=self._reviewed.docket.bundle,
+            approvals=len(self._reviewed.docket.approvals),
+            approvals_needed=self._reviewed.docket.approvals_needed,
             due=self._due,
         )
 
@@ -272,38 +268,23 @@ class EnforcementCase:
 
     def _admit(self, decision: Decision) -> None:
         try:
-            if self._outcome() is not None:
-                raise Refused("already_decided", "the case has been decided and is being carried out")
-            admit(decision, self._docket)
+            self._reviewed.admit(decision)
         except Refused as refused:
             raise _refusal(refused) from refused
 
     def _take(self, decision: Decision) -> Admission:
-        self._decisions = (*self._decisions, decision)
-        if decision.outcome is Outcome.APPROVE:
-            approvals = (*self._docket.approvals, decision.officer)
-            self._docket = self._docket.model_copy(update={"approvals": approvals})
-            self._describe()
-        needed = 0 if self._outcome() else self._docket.approvals_needed - len(self._docket.approvals)
-        return Admission(still_needed=needed)
-
-    def _outcome(self) -> Outcome | None:
-        """What the decisions so far amount to; any reviewer may reject or return, approval needs them all."""
-        for decision in self._decisions:
-            if decision.outcome is not Outcome.APPROVE:
-                return decision.outcome
-        enough = len(self._docket.approvals) >= self._docket.approvals_needed
-        return Outcome.APPROVE if enough else None
+        self._reviewed = self._reviewed.take(decision)
+        self._describe()
+        return Admission(still_needed=self._reviewed.still_needed)
 
     async def _gate_refused(self, code: str, at_fault: str | None) -> None:
         """The files do not bear the decisions out: forget the one at fault, or all of them, and review again."""
-        refused = [one for one in self._decisions if at_fault in {None, one.id}]
+        left, refused = self._reviewed.without(at_fault)
         for one in refused:
             await self._record_refusal(one.id, code)
-        self._decisions = tuple(one for one in self._decisions if one not in refused)
-        self._docket = self._docket.model_copy(update={"approvals": tuple(one.officer for one in self._decisions)})
+        self._reviewed, self._revocation = left, None
         self._enter(Stage.REVIEW, workflow.now() + self._review_term)
-        stubs.upsert(stubs.STAGE.value_set(stubs.INVESTIGATION), stubs.DUE.value_set(self._term()))
+        self._list(stubs.INVESTIGATION)
 
     async def _record_refusal(self, decision: str, code: str) -> None:
         self._refusals += 1
@@ -314,22 +295,27 @@ class EnforcementCase:
 
     def _term(self) -> datetime:
         """The end of the term that runs now."""
-        assert self._due is not None  # noqa: S101 - every way into a review sets it
+        assert self._due is not None  # noqa: S101 - every way into a review or an order sets it
         return self._due
 
     def _enter(self, stage: Stage, due: datetime | None) -> None:
         self._stage, self._due = stage, due
         self._describe()
 
+    def _list(self, phase: str) -> None:
+        """What Temporal's list of cases shows and can be searched for; costs one event."""
+        stubs.upsert(stubs.STAGE.value_set(phase), stubs.DUE.value_set(self._term().replace(microsecond=0)))
+
     def _describe(self) -> None:
         """What Temporal's UI shows of the case; replayed, so it costs no event."""
         lines = [f"**Stage** {self._stage}"]
         if self._due:
             lines.append(f"**Due** {self._due:%Y-%m-%d %H:%M:%S} UTC")
+        docket = self._reviewed.docket
         if self._stage is Stage.REVIEW:
-            lines.append(f"**Approvals** {len(self._docket.approvals)} of {self._docket.approvals_needed}")
-        if self._docket.bundle:
-            lines.append(f"**Bundle** `{self._docket.bundle[:16]}`")
+            lines.append(f"**Approvals** {len(docket.approvals)} of {docket.approvals_needed}")
+        if docket.bundle:
+            lines.append(f"**Bundle** `{docket.bundle[:16]}`")
         workflow.set_current_details("  \n".join(lines))
 
 

@@ -120,6 +120,58 @@ def admit(decision: Decision, docket: Docket) -> None:
         )
 
 
+class Review(Value):
+    """A review as it goes on: what its case is, and which decisions were taken on the bundle under review.
+
+    It is never changed; each act returns the review as it stands after it.
+    """
+
+    docket: Docket
+    decisions: tuple[Decision, ...] = ()
+
+    def of(self, bundle: str | None) -> Review:
+        """The review of another bundle (None: of nothing yet), on which nobody has decided."""
+        return Review(docket=self.docket.model_copy(update={"bundle": bundle, "approvals": ()}))
+
+    def admit(self, decision: Decision) -> None:
+        """Let a decision in, or say why not.
+
+        Raises:
+            Refused: As :func:`admit`, or ``already_decided``.
+        """
+        if self.outcome is not None:
+            raise Refused("already_decided", "the case has been decided and is being carried out")
+        admit(decision, self.docket)
+
+    def take(self, decision: Decision) -> Review:
+        """The review with this decision, which was admitted."""
+        return self._with((*self.decisions, decision))
+
+    def without(self, at_fault: str | None) -> tuple[Review, tuple[Decision, ...]]:
+        """The review without the decision at fault (without any, where it names none); and what was taken out."""
+        left = tuple(one for one in self.decisions if one.id != at_fault)
+        left = left if at_fault is not None and len(left) < len(self.decisions) else ()
+        return self._with(left), tuple(one for one in self.decisions if one not in left)
+
+    @property
+    def still_needed(self) -> int:
+        """How many approvals are missing; 0 once the case is decided, whichever way."""
+        return 0 if self.outcome else self.docket.approvals_needed - len(self.docket.approvals)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What the decisions amount to: any reviewer may reject or return, approval needs them all."""
+        for decision in self.decisions:
+            if decision.outcome is not Outcome.APPROVE:
+                return decision.outcome
+        return Outcome.APPROVE if len(self.docket.approvals) >= self.docket.approvals_needed else None
+
+    def _with(self, decisions: tuple[Decision, ...]) -> Review:
+        approvals = tuple(one.officer for one in decisions if one.outcome is Outcome.APPROVE)
+        docket = self.docket.model_copy(update={"approvals": approvals})
+        return Review(docket=docket, decisions=decisions)
+
+
 def carries_order(decisions: Sequence[Decision], docket: Docket, officers: Sequence[Officer]) -> None:
     """The gate: do these decisions, all on this bundle, carry an order?
 

@@ -16,6 +16,7 @@ from precinto.domain.review import (
     Docket,
     Officer,
     Outcome,
+    Review,
     Role,
     admit,
     carries_order,
@@ -166,6 +167,17 @@ IDS = st.sampled_from([*(officer.id for officer in OFFICERS), "ifpi", "stranger"
 DECISIONS = st.builds(says, IDS, st.sampled_from(Outcome), st.sampled_from([BUNDLE, OTHER]))
 
 
+def taken(case: Review, said: list[Decision]) -> Review:
+    """The review after all this was said; what is not admitted leaves no trace."""
+    for one in said:
+        try:
+            case.admit(one)
+        except Refused:
+            continue
+        case = case.take(one)
+    return case
+
+
 class TestAnySequence:
     """What holds whatever is said, by whomever, in whatever order."""
 
@@ -192,17 +204,74 @@ class TestAnySequence:
         self, said: list[Decision], hold: bool, barred: tuple[str, ...]
     ) -> None:
         """As the workflow takes them: each that is admitted counts, the others leave no trace."""
-        case = docket(hold=hold, barred=barred)
-        for one in said:
-            try:
-                admit(one, case)
-            except Refused:
-                continue
-            if one.outcome is not Outcome.APPROVE:
-                return
-            case = case.model_copy(update={"approvals": (*case.approvals, one.officer)})
-        assert len(set(case.approvals)) == len(case.approvals)
-        assert not set(case.approvals) & set(barred)
+        case = taken(Review(docket=docket(hold=hold, barred=barred)), said)
+        if case.outcome is Outcome.APPROVE:
+            approving = {one.officer for one in case.decisions}
+            assert len(approving) == len(case.decisions) == (2 if hold else 1)
+            assert not approving & set(barred)
+            assert {one.bundle for one in case.decisions} == {BUNDLE}
+            assert case.still_needed == 0
+
+    @given(
+        said=st.lists(DECISIONS, max_size=6),
+        more=st.lists(DECISIONS, max_size=6),
+        hold=st.booleans(),
+        fault=st.integers(0, 3),
+    )
+    def test_nor_after_one_of_them_was_taken_out_again(
+        self, said: list[Decision], more: list[Decision], hold: bool, fault: int
+    ) -> None:
+        """A decision that was forged is forgotten, and cannot be counted by what comes after it."""
+        case = taken(Review(docket=docket(hold=hold)), said)
+        at_fault = case.decisions[fault].id if fault < len(case.decisions) else None
+        left, out = case.without(at_fault)
+        assert sorted((*left.decisions, *out), key=repr) == sorted(case.decisions, key=repr)
+        assert left.docket.approvals == tuple(one.officer for one in left.decisions if one.outcome is Outcome.APPROVE)
+        again = taken(left, more)
+        if again.outcome is Outcome.APPROVE:
+            assert len({one.officer for one in again.decisions}) == (2 if hold else 1)
+
+
+class TestReview:
+    """A review as it goes on."""
+
+    def test_it_counts_down_the_approvals(self) -> None:
+        begun = Review(docket=docket(hold=True))
+        assert (begun.still_needed, begun.outcome) == (2, None)
+        half = begun.take(says("reviewer-1"))
+        assert (half.still_needed, half.outcome) == (1, None)
+        full = half.take(says("legal-head"))
+        assert (full.still_needed, full.outcome) == (0, Outcome.APPROVE)
+        assert begun.decisions == ()
+
+    @pytest.mark.parametrize("outcome", [Outcome.REJECT, Outcome.RETURN])
+    def test_any_one_reviewer_may_reject_or_return(self, outcome: Outcome) -> None:
+        case = Review(docket=docket(hold=True)).take(says("reviewer-1")).take(says("legal-head", outcome))
+        assert (case.outcome, case.still_needed) == (outcome, 0)
+
+    def test_after_the_outcome_nothing_more_comes_in(self) -> None:
+        with pytest.raises(Refused) as refused:
+            Review(docket=docket()).take(says("reviewer-1")).admit(says("reviewer-2", Outcome.REJECT))
+        assert code(refused) == ("already_decided", None)
+
+    def test_another_bundle_begins_anew(self) -> None:
+        half = Review(docket=docket(hold=True)).take(says("reviewer-1"))
+        anew = half.of(OTHER)
+        assert (anew.docket.bundle, anew.docket.approvals, anew.decisions) == (OTHER, (), ())
+        with pytest.raises(Refused) as refused:
+            half.of(None).admit(says("reviewer-2"))
+        assert code(refused) == ("not_under_review", None)
+
+    def test_the_decision_at_fault_is_taken_out_and_the_honest_one_stays(self) -> None:
+        honest, forged = says("reviewer-1"), says("reviewer-2")
+        left, out = Review(docket=docket(hold=True)).take(honest).take(forged).without(forged.id)
+        assert (left.decisions, left.docket.approvals, out) == ((honest,), ("reviewer-1",), (forged,))
+
+    @pytest.mark.parametrize("at_fault", [None, "no-such-decision"])
+    def test_where_none_of_them_is_named_all_are(self, at_fault: str | None) -> None:
+        """Else the case would ask the gate the same question for ever."""
+        left, out = Review(docket=docket()).take(says("reviewer-1")).without(at_fault)
+        assert (left.decisions, left.outcome, len(out)) == ((), None, 1)
 
 
 class TestDecisions:
