@@ -63,6 +63,14 @@ class Enforcement:
                 else:
                     await self._release(name, order.order)
 
+    async def lift_all(self) -> frozenset[str]:
+        """Lift every block whatever orders stand, as no ISP may: for who tidies up; returns what was blocked."""
+        async with self._changing:
+            left = self.blocked
+            for name in left:
+                await self._lift(name)
+        return left
+
     async def _block(self, name: str, order: str) -> None:
         if name not in self._orders:
             await self._control.command("local_zone", name, "always_nxdomain")
@@ -71,7 +79,10 @@ class Enforcement:
     async def _release(self, name: str, order: str) -> None:
         under = self._orders.get(name, set())
         if under == {order}:
-            await self._control.command("local_zone_remove", name)
-            await self._control.command("flush_zone", name)
-            del self._orders[name]
+            await self._lift(name)
         under.discard(order)
+
+    async def _lift(self, name: str) -> None:
+        await self._control.command("local_zone_remove", name)
+        await self._control.command("flush_zone", name)
+        del self._orders[name]

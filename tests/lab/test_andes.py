@@ -48,10 +48,10 @@ class Desk:
 async def desk(lab: Lab) -> AsyncGenerator[Desk]:
     """The interface of an ISP that is honest, and blocks nothing, before and after."""
     context = ssl.create_default_context(cafile=str(lab.ca))
-    async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=30) as client:
         yield Desk(lab, client)
     lab.andes.behaviour.honest()
-    assert lab.andes.enforcement.blocked == frozenset()
+    assert await lab.andes.enforcement.lift_all() == frozenset()
 
 
 @pytest.fixture
@@ -167,10 +167,11 @@ async def test_a_lie_lasts_until_the_reminder(lab: Lab, desk: Desk, andes: Andes
     if action is Action.RELEASE:
         await desk.put(notice("andes", order, TARGET))
     andes.behaviour.lie(action)
-    lied = await desk.put(notice("andes", order, TARGET, action=action))
+    sent = notice("andes", order, TARGET, action=action)
+    lied = await desk.put(sent)
     assert lied.json()["items"][0]["claim"] == "enforced"
     assert await rcode(lab) == before
-    assert (await desk.put(notice("andes", order, TARGET, action=action))).status_code == 200
+    assert (await desk.put(sent)).status_code == 200
     assert await rcode(lab) == before
     await desk.put(notice("andes", order, TARGET, action=action, reminder=1))
     assert await rcode(lab) == after

@@ -26,7 +26,7 @@ async def sur(lab: Lab) -> AsyncGenerator[Sur]:
     lab.sur.behaviour.honest()
     await lab.sur.idle()
     lab.sur.delay = usual
-    assert lab.sur.enforcement.blocked == frozenset()
+    assert await lab.sur.enforcement.lift_all() == frozenset()
 
 
 def mail(content: Notice | bytes, sender: str = SENDER, recipient: str = ABUSE_DESK) -> EmailMessage:
