@@ -165,7 +165,7 @@ class EnforcementCase:
                 await stubs.NOTIFY_ALL.start(task, summary="Notify every ISP")
             except ActivityError as error:
                 code, decision = _verdict(error)
-                ending.cancel()
+                _take_back(ending)
                 await workflow.wait([ending])
                 if code != ORDER_OVER:
                     await self._gate_refused(code, decision)
@@ -196,12 +196,12 @@ class EnforcementCase:
                 await workflow.wait_condition(lambda end=end: end.done() or self._revocation is not None)
             except asyncio.CancelledError:
                 # No order came of it: an end that was on its way must have stopped before another order can come.
-                end.cancel()
+                _take_back(end)
                 await workflow.wait([end])
                 raise
             if end.done() or self._revocation is None:
                 return await end
-            end.cancel()
+            _take_back(end)
             revoked = task.model_copy(update={"at": workflow.now(), "revocation": self._revocation.id})
             self._enter(Stage.UNBLOCKING, None)
             try:
@@ -317,6 +317,12 @@ class EnforcementCase:
         if docket.bundle:
             lines.append(f"**Bundle** `{docket.bundle[:16]}`")
         workflow.set_current_details("  \n".join(lines))
+
+
+def _take_back(end: asyncio.Task[Ended]) -> None:
+    """Cancel an end; however it ends then, nobody waits for its result."""
+    end.cancel()
+    end.add_done_callback(lambda it: it.cancelled() or it.exception())
 
 
 def _refusal(refused: Refused) -> ApplicationError:
