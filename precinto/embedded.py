@@ -103,15 +103,7 @@ async def _start_temporal(settings: Settings, supervisor: Supervisor, progress: 
     port, ui_port = (_free(wanted) for wanted in TEMPORAL_PORTS)
     address = f"127.0.0.1:{port}"
     command = server_command(binary, address, ui_port, settings.home / "temporal.db")
-
-    async def answers() -> bool:
-        try:
-            client = await engine.connect(address, settings.temporal_namespace)
-            return set(stubs.SEARCH_ATTRIBUTES) <= await engine.registered_attributes(client)
-        except (Unavailable, engine.RPCError):
-            return False
-
-    await supervisor.start(Service("temporal", command), answers)
+    await supervisor.start(Service("temporal", command), lambda: engine.ready(address, settings.temporal_namespace))
     return settings.model_copy(update={"temporal_address": address}), f"http://127.0.0.1:{ui_port}"
 
 

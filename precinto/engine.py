@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -122,6 +124,11 @@ def plugin() -> SimplePlugin:
     )
 
 
+def _identity() -> str:
+    """Process and machine, short: it is written into ten events of every case."""
+    return f"{os.getpid()}@{socket.gethostname()[:8]}"
+
+
 async def connect(address: str, namespace: str = "default") -> Client:
     """A client with the plugin.
 
@@ -129,9 +136,18 @@ async def connect(address: str, namespace: str = "default") -> Client:
         Unavailable: Nothing answers at this address.
     """
     try:
-        return await Client.connect(address, namespace=namespace, plugins=[plugin()])
+        return await Client.connect(address, namespace=namespace, identity=_identity(), plugins=[plugin()])
     except RuntimeError as error:
         raise Unavailable(f"Temporal does not answer at {address}: {error}") from error
+
+
+async def ready(address: str, namespace: str = "default") -> bool:
+    """Whether a server answers there and knows every search attribute; one that has just started does not yet."""
+    try:
+        client = await connect(address, namespace)
+        return set(stubs.SEARCH_ATTRIBUTES) <= await registered_attributes(client)
+    except (Unavailable, RPCError):
+        return False
 
 
 # ------------------------------------------------------------------------------------------------------- the cases

@@ -5,7 +5,6 @@ Both are real. A test gets a database of its own, copied from one that was migra
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import uuid
@@ -19,9 +18,10 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from lab.lab import Lab, open_lab
-from precinto import devserver, engine
+from precinto import engine
 from precinto.store import Database, Store
 from tests.postgres import PostgresCluster, server_binaries
+from tests.temporal import temporal_server
 
 _TEMPLATE = "migrated"
 
@@ -30,13 +30,9 @@ _A_DAY = Duration(seconds=86_400)
 
 
 @pytest.fixture(scope="session")
-async def temporal() -> AsyncGenerator[WorkflowEnvironment]:
-    """A Temporal dev server: that of ``PRECINTO_TEMPORAL``, or the one that the product itself would use."""
-    binary = os.environ.get("PRECINTO_TEMPORAL") or await devserver.temporal_binary(print)
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(binary),
-        dev_server_extra_args=["--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true"],
-    ) as server:
+async def temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[WorkflowEnvironment]:
+    """A Temporal dev server."""
+    async with temporal_server(tmp_path_factory.mktemp("temporal")) as server:
         yield server
 
 
