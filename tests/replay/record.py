@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -19,13 +18,14 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from precinto import devserver, engine, stubs
+from precinto import engine, stubs
 from precinto.domain.case import Stage
 from precinto.domain.notification import Action
 from precinto.domain.review import Outcome
 from precinto.store import Database, Store
 from tests.authority import SECOND, Authority, decision, open_authority, terms, until
 from tests.fakes import FakeIsp
+from tests.temporal import temporal_server
 
 FOLDER = Path(__file__).parent / "histories"
 PROTECTED = "descargas.gob.pe"
@@ -159,15 +159,11 @@ async def _in(authority: Authority, case: str, stage: Stage) -> bool:
 
 async def main(names: list[str]) -> None:
     """Record the named stories, or those that have no history yet."""
-    binary = os.environ.get("PRECINTO_TEMPORAL") or await devserver.temporal_binary(print)
     for name in names or [name for name in STORIES if not (FOLDER / f"{name}.json").exists()]:
         # A server for each story: their cases may have the same name.
-        async with await WorkflowEnvironment.start_local(
-            dev_server_existing_path=str(binary),
-            dev_server_extra_args=["--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true"],
-        ) as server:
-            await engine.register_attributes(server.client)
-            history = await record(server, STORIES[name])
+        with tempfile.TemporaryDirectory() as folder:
+            async with temporal_server(Path(folder)) as server:
+                history = await record(server, STORIES[name])
         (FOLDER / f"{name}.json").write_text(json.dumps(history, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         print(f"{name}: {len(history['events'])} events")  # noqa: T201
 
