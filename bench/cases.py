@@ -1,4 +1,4 @@
-"""The benchmark of cases: ``python -m bench.cases [--rounds N] [--quick]``.
+"""The benchmark of cases: ``python -m bench.cases [--rounds N] [--pace X] [--quick]``.
 
 Each round runs every subject on a stage of its own, in an order that turns from round to round, so that a slow hour
 of the machine hits all alike. The run fails where a case was lost or doubled, or where the twin's history is not
@@ -131,9 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.cases", description="What a case costs.")
     parser.add_argument("--rounds", type=int, help=f"rounds of all subjects ({FULL.rounds})")
     parser.add_argument("--quick", action="store_true", help="a smoke run: small loads, figures that mean nothing")
+    parser.add_argument("--pace", type=float, default=1, help="makes orders so many times as long: for a busy machine")
     options = parser.parse_args(arguments)
     plan = QUICK if options.quick else FULL
-    plan = replace(plan, rounds=options.rounds or plan.rounds)
+    loads = tuple(replace(load, tick=load.tick * options.pace) for load in plan.loads)
+    plan = replace(plan, rounds=options.rounds or plan.rounds, loads=loads)
     measured: list[Measured] = []
     for one in measure(plan):
         measured.append(one)

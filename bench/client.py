@@ -26,8 +26,9 @@ LOOKED_AT = 5
 """Cases of a load whose history is read back, after the clock has stopped."""
 
 
-PATIENCE = 120
-"""Seconds after which a case that has not ended is lost, or was put back before its reviewers."""
+PATIENCE, PATIENCE_EACH = 120, 0.5
+"""Seconds after which a case that has not ended is lost, or was put back before its reviewers; more where it shares
+the machine, for each of the others."""
 
 
 class Carrier:
@@ -63,10 +64,11 @@ class Carrier:
                 self._handles.append(handle)
             if self._load.decide:
                 await self._desk.decide(name, handle)
+                patience = PATIENCE + PATIENCE_EACH * self._load.at_once
                 try:
-                    self._results[name] = await asyncio.wait_for(handle.result(), PATIENCE)
+                    self._results[name] = await asyncio.wait_for(handle.result(), patience)
                 except TimeoutError as late:
-                    raise Wrong(f"case {name} ({handle.id}) has not ended within {PATIENCE} s") from late
+                    raise Wrong(f"case {name} ({handle.id}) has not ended within {patience} s") from late
                 self._inbox.forget(name)
 
     async def _sweeps(self) -> None:

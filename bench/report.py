@@ -90,7 +90,16 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _speed(results: Results) -> str:
-    head = ["at once", "subject", "cases/s", "CPU ms/case", *ROLES, "CPU, times the twin", "cases/s, times naive"]
+    head = [
+        "at once",
+        "order s",
+        "subject",
+        "cases/s",
+        "CPU ms/case",
+        *ROLES,
+        "CPU, times the twin",
+        "cases/s, times naive",
+    ]
     rows: list[list[str]] = []
     for load in results.loads:
         for subject in results.subjects:
@@ -101,6 +110,7 @@ def _speed(results: Results) -> str:
             rows.append(
                 [
                     str(load.at_once),
+                    f"{load.order.total_seconds():g}" if subject != "naive" else "-",
                     subject,
                     results.spread(subject, load, _speed_of).text(2),
                     *(figure.text(0) for figure in figures),
