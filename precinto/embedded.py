@@ -72,13 +72,13 @@ async def embedded(settings: Settings, progress: Progress) -> AsyncGenerator[Run
     ) as one:
         ui = None
         if not settings.temporal_address:
-            settings, ui = await _start_temporal(settings, one, progress)
+            settings, ui = await _start_temporal(settings, one, ports, progress)
         client = await engine.connect(settings.temporal_address, settings.temporal_namespace)
         await bootstrap(settings, client, registry)
         progress("starting the worker")
         worker = Service("worker", [sys.executable, str(_ROOT / "worker.py")], settings.environment(secrets=True))
         await one.start(worker, lambda: engine.polled(client, stubs.CASES))
-        _announce(settings)
+        announce(settings)
         try:
             yield Running(settings, ui, client, registry, one)
         finally:
@@ -97,31 +97,77 @@ async def bootstrap(settings: Settings, client: Client, registry: Registry) -> N
     await engine.schedule_sweeps(client, vantages, timedelta(seconds=settings.sweep_seconds))
 
 
-async def _start_temporal(settings: Settings, supervisor: Supervisor, progress: Progress) -> tuple[Settings, str]:
+async def _start_temporal(
+    settings: Settings, supervisor: Supervisor, ports: Ports, progress: Progress
+) -> tuple[Settings, str]:
     binary = await temporal_binary(progress)
     progress("starting the Temporal server")
-    port, ui_port = (_free(wanted) for wanted in TEMPORAL_PORTS)
+    port, ui_port = (ports.take(wanted) for wanted in TEMPORAL_PORTS)
     address = f"127.0.0.1:{port}"
     command = server_command(binary, address, ui_port, settings.home / "temporal.db")
     await supervisor.start(Service("temporal", command), lambda: engine.ready(address, settings.temporal_namespace))
     return settings.model_copy(update={"temporal_address": address}), f"http://127.0.0.1:{ui_port}"
 
 
-def _announce(settings: Settings) -> None:
+def announce(settings: Settings) -> None:
     """Let commands in other terminals find this installation by its home folder; no secret is written."""
-    lines = "".join(f"{name}='{value}'\n" for name, value in settings.environment(secrets=False).items())
+    lines = "".join(f"{name}={_quoted(value)}\n" for name, value in settings.environment(secrets=False).items())
     fresh = settings.running.with_suffix(".new")
     fresh.write_text(lines)
     os.replace(fresh, settings.running)
 
 
-def _free(wanted: int) -> int:
-    for port in (wanted, 0):
-        with socket.socket() as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _quoted(value: str) -> str:
+    """A value as files of environment variables write it."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+class Ports:
+    """Ports on 127.0.0.1 that no other installation takes while this object lives.
+
+    Whether a port is free is known only once a server listens there, which takes a second, and whoever started at
+    the same time would then talk to our Temporal instead of its own. A name in Linux' abstract socket namespace is
+    taken at once, by one process, and given back however that process ends.
+    """
+
+    def __init__(self) -> None:
+        self._claims: list[socket.socket] = []
+
+    def take(self, wanted: int) -> int:
+        """The wanted port, or another where it is not free.
+
+        Raises:
+            Unavailable: There is no free port.
+        """
+        for port in (wanted, *[_any_free() for _ in range(20)]):
+            claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
-                one.bind(("127.0.0.1", port))
-            except OSError:  # somebody else listens there
-                continue
-            return int(one.getsockname()[1])
-    raise Unavailable("there is no free port on 127.0.0.1")
+                claim.bind(f"\0precinto-port-{port}")
+                if _is_free(port):
+                    self._claims.append(claim)
+                    return port
+            except OSError:  # another installation holds it
+                pass
+            claim.close()
+        raise Unavailable("there is no free port on 127.0.0.1")
+
+    def release(self) -> None:
+        """Give them back."""
+        while self._claims:
+            self._claims.pop().close()
+
+
+def _any_free() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:  # somebody else listens there
+            return False
+    return True

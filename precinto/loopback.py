@@ -4,7 +4,9 @@ Lab mode promises that nothing reaches a real site, ISP or timestamp authority. 
 promise broken by the first new one, so it is kept below all of them: an audit hook (PEP 578) sees each call into the
 socket module before the system does. A hook cannot be removed again; it lasts as long as the process.
 
-It does not see what other programs or compiled extensions do with sockets of their own.
+It does not see what other programs or compiled extensions do with sockets of their own. A *name* that is given to
+``connect`` or ``sendto`` in the place of an address is looked up below the hook: that lookup may leave, what follows
+it may not. Nothing of ours does that, and asyncio, httpx and dnspython look names up where the hook sees it.
 """
 
 from __future__ import annotations

@@ -6,10 +6,12 @@ Secrets are never settings: the registry names the files that hold them.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from precinto.domain.errors import BadInput
 
@@ -43,7 +45,9 @@ class Settings(BaseSettings):
     lab_ports: dict[int, int] = Field(default={}, description="Lab mode: real port to the lab's port.")
     lab_ca: Path | None = Field(default=None, description="Lab mode: the lab's certificate authority (PEM).")
     officer: str = Field(default="", description="Id of the officer who acts; empty: named with each command.")
-    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
 
     def environment(self, *, secrets: bool) -> dict[str, str]:
         """These settings as environment variables, for a process that is to work on the same installation."""
@@ -85,5 +89,7 @@ def load_settings() -> Settings:
         return Settings(_env_file=first.running)  # pyright: ignore[reportCallIssue]
     except ValidationError as error:
         wrong = error.errors()[0]
-        name = "_".join(str(part) for part in wrong["loc"]).upper()
-        raise BadInput(f"PRECINTO_{name}: {wrong['msg']}") from error
+        raise BadInput(f"PRECINTO_{str(wrong['loc'][0]).upper()}: {wrong['msg']}") from error
+    except SettingsError as error:  # a list or a table that is no JSON; the field's name is in the message alone
+        name = re.search(r'field "(\w+)"', str(error))
+        raise BadInput(f"PRECINTO_{name[1].upper() if name else '*'}: not JSON") from error
