@@ -10,9 +10,9 @@ import os
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from temporalio.client import Client
@@ -67,9 +67,14 @@ async def embedded(settings: Settings, progress: Progress) -> AsyncGenerator[Run
     """
     registry = read_registry(settings.registry)
     settings.home.mkdir(parents=True, exist_ok=True)
-    async with supervised(
-        settings.home / "run", lambda name: progress(f"{name} had died and was started again")
-    ) as one:
+
+    def restarted(name: str) -> None:
+        progress(f"{name} had died and was started again")
+
+    async with AsyncExitStack() as stack:
+        ports = Ports()
+        stack.callback(ports.release)
+        one = await stack.enter_async_context(supervised(settings.home / "run", restarted))
         ui = None
         if not settings.temporal_address:
             settings, ui = await _start_temporal(settings, one, ports, progress)
@@ -77,7 +82,8 @@ async def embedded(settings: Settings, progress: Progress) -> AsyncGenerator[Run
         await bootstrap(settings, client, registry)
         progress("starting the worker")
         worker = Service("worker", [sys.executable, str(_ROOT / "worker.py")], settings.environment(secrets=True))
-        await one.start(worker, lambda: engine.polled(client, stubs.CASES))
+        started = datetime.now(UTC)
+        await one.start(worker, lambda: engine.polled(client, stubs.CASES, since=started))
         announce(settings)
         try:
             yield Running(settings, ui, client, registry, one)

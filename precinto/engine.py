@@ -255,13 +255,17 @@ async def sweep_now(client: Client, vantage: str) -> Swept:
     )
 
 
-async def polled(client: Client, queue: str) -> bool:
-    """Whether a worker asks for work on a task queue."""
+async def polled(client: Client, queue: str, since: datetime | None = None) -> bool:
+    """Whether a worker asks for work on a task queue; with ``since``, whether one has asked after that moment.
+
+    The server remembers for five minutes who asked, also those that have died since.
+    """
     kind = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
     answer = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind)
     )
-    return bool(answer.pollers)
+    asked = [poller.last_access_time.ToDatetime(tzinfo=UTC) for poller in answer.pollers]
+    return any(since is None or moment >= since for moment in asked)
 
 
 # ----------------------------------------------------------------------------------------------------- the workers

@@ -82,11 +82,15 @@ class Supervisor:
         await self._spawn(service)
         self._services.append(service)
         deadline = time.monotonic() + within
-        while not await answers():
+        while True:
+            answered = await answers()
+            # Asked in this order: what answers may be another's process, if ours has ended.
             ended = service.process is None or service.process.returncode is not None
             if ended or time.monotonic() > deadline:
                 state = "ended at its start" if ended else f"does not answer after {within:g} s"
                 raise Unavailable(f"{service.name} {state}: {self._tail(service.name)}")
+            if answered:
+                break
             await asyncio.sleep(0.05)
         self._keepers.append(asyncio.create_task(self._keep(service)))
 

@@ -140,7 +140,7 @@ def _checks(cases: list[dict[str, Any]], isps: dict[str, Any]) -> list[dict[str,
         "every ISP took each order once": len(orders) == len(set(orders)),
         "customers of every ISP reach every name again": all(all(isps[i]["open_now"].values()) for i in isps),
         "the reference history stays within 32 events and 5 KB": all(
-            case["history"]["events"] <= 32 and case["history"]["bytes"] <= 5_000
+            case["history"]["events"] <= 32 and case["history"]["bytes"] <= 5 * 1024
             for case in enforced
             if not any(m["to"] == "lapsed" for m in case["standings"])
         ),
