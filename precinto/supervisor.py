@@ -28,6 +28,9 @@ _RESTART_SECONDS = (0.2, 10.0)
 
 _SETTLED_SECONDS = 30.0
 
+_IF_PARENT_LIVES = '[ "$PPID" = "$0" ] && exec "$@"'
+"""A parent that died before the request reached the kernel sends no signal any more: then do not even begin."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -109,7 +112,7 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / f"{service.name}.log").open("ab") as output:
             service.process = await asyncio.create_subprocess_exec(
-                setpriv, "--pdeathsig", "KILL", *service.command,
+                setpriv, "--pdeathsig", "KILL", "/bin/sh", "-c", _IF_PARENT_LIVES, str(os.getpid()), *service.command,
                 env={**os.environ, **service.environment}, start_new_session=True,
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
@@ -125,8 +128,12 @@ class Supervisor:
             log.warning("service_died", service=service.name, exit=code, restart_in=pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
+            try:
+                await self._spawn(service)
+            except (OSError, CannotHere) as error:  # out of memory, of files, of disk: that passes
+                log.error("service_not_restarted", service=service.name, reason=str(error), again_in=pause)
+                continue
             service.restarts += 1
-            await self._spawn(service)
             if self._restarted:
                 self._restarted(service.name)
 

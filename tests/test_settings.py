@@ -12,7 +12,7 @@ from precinto.domain.errors import BadInput
 from precinto.embedded import announce
 from precinto.settings import Settings, load_settings
 
-SECRET = "correct-horse"
+SECRET = "correct-horse"  # noqa: S105 - looked for where it must not be
 DATABASE = f"postgresql+psycopg://precinto:{SECRET}@127.0.0.1/precinto"
 
 
