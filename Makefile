@@ -37,6 +37,7 @@ up: setup ## Run Temporal, its UI and a worker, with the lab to try things on
 
 .PHONY: test
 test: setup ## Run every test
+	@$(BIN)/python -m tests.time_skipping.server
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
 .PHONY: check

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,36 @@ from temporalio.testing import WorkflowEnvironment
 from lab.lab import Lab, open_lab
 from precinto import engine
 from precinto.store import Database, Store
+from tests import island
+from tests.island import Island
 from tests.postgres import PostgresCluster, server_binaries
 from tests.temporal import temporal_server
 
 _TEMPLATE = "migrated"
+_ISLAND = pytest.StashKey[Island | None]()
 
 
 _A_DAY = Duration(seconds=86_400)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Move each process that runs tests to an island, before it has a second thread."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        config.stash[_ISLAND] = island.settle()
+
+
+def pytest_report_header() -> str:
+    """Say whether "no packet leaves loopback" is measured in this run."""
+    reason = island.impossible()
+    return f"network: not on an island, {reason}" if reason else "network: on an island; a packet that leaves it fails"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_loopback(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No process of this run sent anything but to this machine."""
+    yield
+    here = request.config.stash.get(_ISLAND, None)
+    assert here is None or here.packets() == []
 
 
 @pytest.fixture(scope="session")

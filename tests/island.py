@@ -19,6 +19,7 @@ _CLONE_NEWNET = 0x40000000
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _ICMPV6 = 58
+_DEVICE = "/dev/net/tun"
 _COMMANDS = (
     "link set lo up",
     "link set trap up",
@@ -51,18 +52,27 @@ class Island:
                 self._left.append(f"protocol {protocol} -> {destination}")
 
 
+def impossible() -> str | None:
+    """Why this machine does not allow it, or None."""
+    if os.geteuid() != 0:
+        return "which needs root"
+    if shutil.which("ip") is None:
+        return "which needs the program ip (package iproute2)"
+    return None if os.path.exists(_DEVICE) else f"which needs {_DEVICE}"
+
+
 def settle() -> Island | None:
     """Move this process to an island; None where this machine does not allow it.
 
     Call it before there is a second thread: a namespace is a thread's, and only its children inherit it.
     """
     ip = shutil.which("ip")
-    if os.geteuid() != 0 or ip is None or not os.path.exists("/dev/net/tun"):
+    if impossible() or ip is None:
         return None
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNET) != 0:
-        return None
-    trap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        raise OSError(ctypes.get_errno(), "a network namespace is refused, though this is root")
+    trap = os.open(_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     fcntl.ioctl(trap, _TUNSETIFF, struct.pack("16sH22x", b"trap", _IFF_TUN | _IFF_NO_PI))
     for command in _COMMANDS:
         subprocess.run([ip, *command.split()], check=True)
