@@ -8,10 +8,13 @@ makes; a build with Go from pinned sources (``tools/temporal``, four to five min
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
+import signal
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import structlog
@@ -19,6 +22,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from precinto import stubs
 from precinto.domain.errors import CannotHere
+from precinto.supervisor import tied
 
 VERSION = "v1.5.1"
 """Of the Temporal CLI: server 1.29.1, UI 2.42.1. Later ones cannot be built from the Go module proxy."""
@@ -41,7 +45,7 @@ def installed() -> Path | None:
     """A Temporal CLI that is here already: on PATH, or kept from an earlier time."""
     if on_path := shutil.which("temporal"):
         return Path(on_path)
-    return kept if os.access(kept := _kept(), os.X_OK) else None
+    return kept if _is_program(kept := _kept()) else None
 
 
 async def temporal_binary(progress: Progress) -> Path:
@@ -94,17 +98,30 @@ def _kept() -> Path:
     return cache_folder() / "temporal" / VERSION / "temporal"
 
 
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
+
+
+@contextlib.contextmanager
+def _workshop() -> Generator[Path]:
+    """A folder for what is not finished: no part of it is ever taken for the real one, and none of it stays."""
+    _kept().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="unfinished-", dir=_kept().parent) as folder:
+        yield Path(folder)
+
+
 async def _download() -> Path:
-    """Let the SDK fetch its server into a folder of ours, and keep the file that it leaves there."""
-    folder = _kept().parent
-    folder.mkdir(parents=True, exist_ok=True)
-    async with asyncio.timeout(_DOWNLOAD_SECONDS):
-        server = await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType]
-            download_dest_dir=str(folder), dev_server_download_version=VERSION
-        )
-        await server.shutdown()
-    programs = [path for path in folder.iterdir() if path.is_file() and os.access(path, os.X_OK)]
-    return max(programs, key=lambda path: path.stat().st_mtime).rename(_kept())
+    """Let the SDK fetch its server, and keep the program that it leaves."""
+    with _workshop() as folder:
+        async with asyncio.timeout(_DOWNLOAD_SECONDS):
+            server = await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType]
+                download_dest_dir=str(folder), dev_server_download_version=VERSION
+            )
+            await server.shutdown()
+        program = next((path for path in folder.iterdir() if _is_program(path)), None)
+        if program is None:
+            raise RuntimeError("the download left no program")
+        return program.rename(_kept())
 
 
 async def _build(progress: Progress) -> Path:
@@ -115,20 +132,22 @@ async def _build(progress: Progress) -> Path:
             "(https://docs.temporal.io/cli) so that 'temporal' is on PATH, or Go 1.25 or later, with which it is "
             "built, or set PRECINTO_TEMPORAL_ADDRESS to a server that runs"
         )
-    target = _kept()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f"temporal.{os.getpid()}")
-    # Under a name of its own first, so that an interrupted build is never taken for the real one.
-    building = await asyncio.create_subprocess_exec(
-        go, "build", "-trimpath", "-ldflags", f"-s -w -X {_PACKAGE}/temporalcli.Version={VERSION.removeprefix('v')}",
-        "-o", str(fresh), f"{_PACKAGE}/cmd/temporal",
-        cwd=_TOOL, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    output = await _watched(building, progress)
-    if building.returncode != 0:
-        raise CannotHere(f"the Temporal dev server could not be built with Go: {output.strip()[-500:]}")
-    fresh.rename(target)
-    return target
+    with _workshop() as folder:
+        fresh = folder / "temporal"
+        building = await asyncio.create_subprocess_exec(
+            *tied(_build_command(go, fresh)), cwd=_TOOL, start_new_session=True,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        output = await _watched(building, progress)
+        if building.returncode != 0:
+            raise CannotHere(f"the Temporal dev server could not be built with Go: {output.strip()[-500:]}")
+        return fresh.rename(_kept())
+
+
+def _build_command(go: str, output: Path) -> list[str]:
+    version = f"{_PACKAGE}/temporalcli.Version={VERSION.removeprefix('v')}"
+    flags = f"-s -w -X {version}"
+    return [go, "build", "-trimpath", "-ldflags", flags, "-o", str(output), f"{_PACKAGE}/cmd/temporal"]
 
 
 async def _watched(building: asyncio.subprocess.Process, progress: Progress) -> str:
@@ -142,5 +161,6 @@ async def _watched(building: asyncio.subprocess.Process, progress: Progress) -> 
             )
         return (await waiting)[0].decode(errors="replace")
     finally:
-        if building.returncode is None:
-            building.kill()
+        if building.returncode is None:  # given up: with the compilers that it started
+            os.killpg(building.pid, signal.SIGKILL)
+        await waiting

@@ -107,13 +107,11 @@ class Supervisor:
             await _stop(self._services.pop())
 
     async def _spawn(self, service: Service) -> None:
-        if (setpriv := shutil.which("setpriv")) is None:
-            raise CannotHere("the program setpriv is missing: apt install util-linux")
+        command = tied(service.command)
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / f"{service.name}.log").open("ab") as output:
             service.process = await asyncio.create_subprocess_exec(
-                setpriv, "--pdeathsig", "KILL", "/bin/sh", "-c", _IF_PARENT_LIVES, str(os.getpid()), *service.command,
-                env={**os.environ, **service.environment}, start_new_session=True,
+                *command, env={**os.environ, **service.environment}, start_new_session=True,
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         (self._logs / f"{service.name}.pid").write_text(f"{service.process.pid}\n")
@@ -150,6 +148,17 @@ async def supervised(logs: Path, restarted: Callable[[str], None] | None = None)
         yield supervisor
     finally:
         await supervisor.close()
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """The command of a child that the kernel ends when this process ends, however it ends.
+
+    Raises:
+        CannotHere: The program that asks the kernel for it is missing.
+    """
+    if (setpriv := shutil.which("setpriv")) is None:
+        raise CannotHere("the program setpriv is missing: apt install util-linux")
+    return [setpriv, "--pdeathsig", "KILL", "/bin/sh", "-c", _IF_PARENT_LIVES, str(os.getpid()), *command]
 
 
 async def _stop(service: Service) -> None:
