@@ -68,13 +68,10 @@ async def install_missing(*, lab: bool, progress: Progress) -> list[Program]:
         CannotHere: Something is missing and cannot be installed here; one line says what, and how to get it.
     """
     missing = [one for one in PROGRAMS if (lab or not one.lab) and one.found() is None]
-    for one in list(missing):
-        if one is CHROMIUM and await _from_playwright(progress):
-            missing.remove(one)
-    if missing:
-        await _from_distribution([one.package for one in missing], progress)
-    still = [one for one in missing if one.found() is None]
-    if still:
+    fetched = CHROMIUM in missing and await _from_playwright(progress)
+    if packages := [one.package for one in missing if not (one is CHROMIUM and fetched)]:
+        await _from_distribution(packages, progress)
+    if still := [one for one in missing if one.found() is None]:
         raise CannotHere(_advice(still))
     return missing
 
