@@ -32,13 +32,26 @@ def print_case(console: Console, file: CaseFile) -> None:
     _section(console, "Escalations", file.escalations, ("what", "subject", "at"))
     console.print("\nTimeline", style="bold")
     for line in file.ledger:
-        console.print(f"  {when(line.at)}  {told(line)}", soft_wrap=True)
+        console.print(f"  {when(line.at)}  {told(line)}", style=style_of(line), soft_wrap=True)
 
 
 def told(line: LedgerLine) -> str:
     """A row of the ledger in words."""
     tell = _TOLD.get(line.action)
     return tell(line.actor, line.body) if tell else line.action.replace("_", " ")
+
+
+def style_of(line: LedgerLine) -> str:
+    """How a row of the ledger is marked on a terminal: what is not as it should be, and what was measured."""
+    match line.action:
+        case "standing_changed":
+            return "bold red" if line.body["to"] in {"lapsed", "overstaying"} else "cyan"
+        case "decision_refused" | "escalated":
+            return "yellow"
+        case "case_closed":
+            return "bold"
+        case _:
+            return ""
 
 
 def _referred(_: str, body: dict[str, Any]) -> str:

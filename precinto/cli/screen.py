@@ -29,8 +29,8 @@ class Screen:
         self._console: Console = stderr() if quiet else stdout()
         self._started = time.monotonic()
         self._cases: list[CaseLine] = []
-        self._timeline: list[str] = []
-        self._newest: deque[str] = deque(maxlen=_LINES)
+        self._timeline: list[Text] = []
+        self._newest: deque[Text] = deque(maxlen=_LINES)
         self._live = Live(console=self._console, refresh_per_second=4) if live and self._console.is_terminal else None
 
     def __enter__(self) -> Screen:
@@ -48,9 +48,9 @@ class Screen:
         """Seconds since the demo began."""
         return time.monotonic() - self._started
 
-    def say(self, text: str) -> None:
-        """Add a line to the timeline."""
-        line = f"{self.seconds:6.1f} s  {text}"
+    def say(self, text: str, style: str = "") -> None:
+        """Add a line to the timeline, in a style of rich's."""
+        line = Text(f"{self.seconds:6.1f} s  {text}", style=style)
         self._timeline.append(line)
         self._newest.append(line)
         if self._live:
@@ -70,7 +70,7 @@ class Screen:
             self._live.update(Text(""))
             self._live.stop()
             self._live = None
-            self._console.print("\n".join(self._timeline), soft_wrap=True)
+            self._console.print(Text("\n").join(self._timeline), soft_wrap=True)
             self.final()
 
     def final(self) -> None:
@@ -80,5 +80,5 @@ class Screen:
 
     def _draw(self) -> None:
         if self._live:
-            lines = Text("\n".join(self._newest), no_wrap=True, overflow="ellipsis")
+            lines = Text("\n", no_wrap=True, overflow="ellipsis").join(self._newest)
             self._live.update(Group(case_table(self._cases), Text(""), lines))

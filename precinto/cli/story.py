@@ -7,6 +7,7 @@ ISP *andes* lies twice: it says "enforced" and blocks nothing, and it forgets to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 from temporalio.service import RPCError
 
-from precinto.cli.dossier import told
+from precinto.cli.dossier import style_of, told
 from precinto.cli.record import make_record
 from precinto.cli.screen import Screen
 from precinto.desk import Desk
@@ -86,7 +87,8 @@ class Story:
 
     async def play(self, referrals: Sequence[referral_files.Row]) -> dict[str, Any]:
         """Play it; returns the record, whose ``ok`` says whether every case ended as told."""
-        watching = asyncio.create_task(self._watch())
+        over = asyncio.Event()
+        watching = asyncio.create_task(self._watch(over))
         try:
             await self._refer(referrals)
             await self._until(CaseStage.REVIEW, "the evidence of every case is sealed")
@@ -95,9 +97,8 @@ class Story:
             self._lab.andes.behaviour.lie(Action.RELEASE, times=1)
             await self._until(CaseStage.CLOSED, "every case has ended")
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-        await self._look()
+            over.set()
+            await watching
         record = await make_record(self._place.running, self._place.store, self._lab, self._screen.seconds)
         self._say_result(record)
         return record
@@ -109,7 +110,7 @@ class Story:
         good = [row for row in rows if isinstance(row, referral_files.GoodRow)]
         for row in rows:
             if isinstance(row, referral_files.BadRow):
-                self._screen.say(f"  {row.file}: line {row.line}: {row.column}: {row.reason}")
+                self._screen.say(f"  {row.file}: line {row.line}: {row.column}: {row.reason}", "yellow")
         # ISP andes will take its first order and do nothing.
         self._lab.andes.behaviour.lie(Action.BLOCK, times=1)
         taken = await persist(lambda: self._place.desk.refer([row.referral for row in good], OPERATOR))
@@ -150,7 +151,7 @@ class Story:
         try:
             await self._decide(case, officer, Outcome.APPROVE, APPROVAL)
         except Refused as refused:
-            self._screen.say(f"{what}: refused, {refused}")
+            self._screen.say(f"{what}: refused, {refused}", "yellow")
         else:
             raise AssertionError(f"{what}: this must be refused")
 
@@ -170,10 +171,13 @@ class Story:
 
     # ------------------------------------------------------------------------------------- watching and waiting
 
-    async def _watch(self) -> None:
-        while True:
+    async def _watch(self, over: asyncio.Event) -> None:
+        """Follow the ledger until the story is over, its last row too."""
+        while not over.is_set():
             await self._look()
-            await asyncio.sleep(0.2)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.2)
+        await self._look()
 
     async def _look(self) -> None:
         cases = await self._cases()
@@ -181,7 +185,7 @@ class Story:
         for line in await ledger_since(self._place.store.database, self._seen):
             self._seen = line.seq
             if line.action not in {"observed", "decision_submitted"}:
-                self._screen.say(f"{names.get(line.case or '', ''):16} {told(line)}")
+                self._screen.say(f"{names.get(line.case or '', ''):16} {told(line)}", style_of(line))
         self._screen.show(cases)
 
     async def _cases(self) -> list[CaseLine]:
@@ -203,8 +207,11 @@ class Story:
 
     def _say_result(self, record: dict[str, Any]) -> None:
         for check in record["checks"]:
-            self._screen.say(f"{'holds' if check['holds'] else 'DOES NOT HOLD'}: {check['what']}")
-        self._screen.say("the story ended as told" if record["ok"] else "the story did not end as told")
+            held = check["holds"]
+            self._screen.say(
+                f"{'holds' if held else 'DOES NOT HOLD'}: {check['what']}", "green" if held else "bold red"
+            )
+        self._screen.say(f"the story {'ended' if record['ok'] else 'did not end'} as told", "bold")
 
 
 async def persist(act: Callable[[], Awaitable[T]], within: float = 90.0) -> T:
