@@ -209,7 +209,7 @@ class EnforcementCase:
             except ActivityError as error:
                 # A revocation that is not on file changes nothing: the order runs on to its date.
                 code, _ = _verdict(error)
-                await self._record_refusal(self._revocation.id, code)
+                await self._record_refusal(self._revocation.id, code, undone=True)
                 self._revocation = None
                 self._enter(Stage.VERIFICATION, valid_until)
 
@@ -281,17 +281,16 @@ class EnforcementCase:
         """The files do not bear the decisions out: forget the one at fault, or all of them, and review again."""
         left, refused = self._reviewed.without(at_fault)
         for one in refused:
-            await self._record_refusal(one.id, code)
+            await self._record_refusal(one.id, code, undone=True)
         self._reviewed, self._revocation = left, None
         self._enter(Stage.REVIEW, workflow.now() + self._review_term)
         self._list(stubs.INVESTIGATION)
 
-    async def _record_refusal(self, decision: str, code: str) -> None:
+    async def _record_refusal(self, decision: str, code: str, *, undone: bool = False) -> None:
         self._refusals += 1
         if self._refusals <= MAX_REFUSALS:
-            await stubs.REFUSE.local(
-                Refusal(case=self._case, decision=decision[:36], code=code[:60]), summary="A decision was refused"
-            )
+            refusal = Refusal(case=self._case, decision=decision[:36], code=code[:60], undone=undone)
+            await stubs.REFUSE.local(refusal, summary="A decision was refused")
 
     def _term(self) -> datetime:
         """The end of the term that runs now."""

@@ -1,0 +1,74 @@
+"""Activities as a worker runs them, but one at a time: a real database, ISPs that do as they are told."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from precinto.domain.intake import TargetKind
+from precinto.ports import Ports
+from precinto.store import Store
+from tests.fakes import FakeCrawler, FakeIsp, FakeProber, FakeRegistry, MemoryBlobs
+from tests.store.steps import ISPS
+
+
+class Lapses:
+    """Port ``CaseSignals``: remembers what running cases would have been told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+
+    async def lapsed(self, case: str, measures: int) -> None:
+        self.told.append((case, measures))
+
+
+@dataclasses.dataclass
+class World:
+    """What the activities of a test see, and what the test tells of it.
+
+    Attributes:
+        ports: What activities are built from.
+        store: The repositories.
+        isps: The ISPs by id.
+        crawler: The crawler of domains.
+        blobs: The blob store.
+        lapses: What cases were told.
+    """
+
+    ports: Ports
+    store: Store
+    isps: dict[str, FakeIsp]
+    crawler: FakeCrawler
+    blobs: MemoryBlobs
+    lapses: Lapses
+
+    @staticmethod
+    async def run(activity: Any, task: Any, **info: Any) -> Any:
+        """Run one attempt of an activity, with some of its ``activity.info()`` given."""
+        environment = ActivityEnvironment()
+        environment.info = dataclasses.replace(environment.info, **({"started_time": datetime.now(UTC)} | info))
+        return await environment.run(activity, task)
+
+
+@pytest.fixture
+def world(sqlite_store: Store) -> World:
+    """Two ISPs that obey."""
+    isps = {name: FakeIsp() for name in ISPS}
+    crawler, blobs, lapses = FakeCrawler(), MemoryBlobs(), Lapses()
+    ports = Ports(
+        registry=FakeRegistry(isps),
+        crawlers={TargetKind.DOMAIN: crawler},
+        prober=FakeProber(isps),
+        blobs=blobs,
+        signals=lapses,
+        intake=sqlite_store.intake,
+        evidence=sqlite_store.evidence,
+        review=sqlite_store.review,
+        notification=sqlite_store.notification,
+        verification=sqlite_store.verification,
+    )
+    return World(ports=ports, store=sqlite_store, isps=isps, crawler=crawler, blobs=blobs, lapses=lapses)

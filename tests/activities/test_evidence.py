@@ -1,0 +1,167 @@
+"""Evidence: one visit is one sealed bundle, and a failed visit is a sealed failure."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.evidence import EvidenceActivities
+from precinto.contracts import CaptureTask, Sealed
+from precinto.domain.errors import Unavailable
+from precinto.domain.evidence import Manifest
+from precinto.domain.intake import Target, TargetKind
+from precinto.domain.model import digest
+from precinto.domain.review import Outcome
+from precinto.ports import Capture, CapturedFile
+from precinto.store.evidence import bundles
+from tests.activities.conftest import World
+from tests.authority import referral
+from tests.fakes import OFFICERS
+from tests.store.steps import TERMS, file, open_case
+
+REVIEW_UNTIL = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def task(case: str, attempt: int = 1) -> CaptureTask:
+    """The task of the ``attempt``-th capture."""
+    return CaptureTask(case=case, attempt=attempt, review_until=REVIEW_UNTIL)
+
+
+async def capture(world: World, case: str, attempt: int = 1) -> Sealed:
+    """Run the activity once."""
+    return await world.run(EvidenceActivities(world.ports).capture, task(case, attempt))
+
+
+async def manifest(world: World, sealed: Sealed) -> Manifest:
+    """The manifest of a bundle, from the blob store."""
+    return Manifest.model_validate_json(await world.ports.blobs.get(sealed.bundle))
+
+
+async def test_a_bundle_is_its_manifest_and_every_file_is_under_its_digest(world: World) -> None:
+    case = await open_case(world.store)
+    sealed = await capture(world, case)
+    written = await manifest(world, sealed)
+    assert sealed.items == 1
+    assert written.bundle_digest() == sealed.bundle == digest(written.canonical())
+    (item,) = written.items
+    content = await world.ports.blobs.get(item.sha256)
+    assert (content, item.size, digest(content)) == (b"<h1>y2mate.com", 14, item.sha256)
+    assert (written.case, written.attempt, written.failure) == (case, 1, None)
+    assert written.addresses == {"y2mate.com": ("127.0.1.1",)}
+    assert (await world.store.review.docket(case)).bundle == sealed.bundle
+
+
+async def test_run_again_it_returns_the_same_bundle_and_visits_nobody(world: World) -> None:
+    case = await open_case(world.store)
+    first = await capture(world, case)
+    assert await capture(world, case) == first
+    assert world.crawler.visits == ["y2mate.com"]
+
+
+async def test_a_crash_between_storing_and_sealing_loses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker dies when the files are stored and the bundle is not: the next attempt seals its own visit."""
+    case = await open_case(world.store)
+    seal = world.store.evidence.seal
+
+    async def dies(*_: object) -> Sealed:
+        raise ConnectionResetError("the worker is gone")
+
+    monkeypatch.setattr(world.store.evidence, "seal", dies)
+    with pytest.raises(ConnectionResetError):
+        await capture(world, case)
+    monkeypatch.setattr(world.store.evidence, "seal", seal)
+    sealed = await capture(world, case)
+    assert [row.digest for row in await bundles(world.store.database, case)] == [sealed.bundle]
+    assert world.crawler.visits == ["y2mate.com"] * 2
+
+
+async def test_a_site_that_is_down_is_a_sealed_failure_and_the_case_goes_on(world: World) -> None:
+    class Down:
+        async def capture(self, target: Target) -> Capture:
+            log = CapturedFile(name="log.txt", media_type="text/plain", content=b"connection refused")
+            return Capture(
+                files=(log,),
+                addresses={},
+                tools={"chromium": "142"},
+                vantage="lima",
+                failure=f"{target.value} is down",
+            )
+
+    world.ports.crawlers[TargetKind.DOMAIN] = Down()  # type: ignore[index]
+    case = await open_case(world.store)
+    sealed = await capture(world, case)
+    written = await manifest(world, sealed)
+    assert written.failure == "y2mate.com is down"
+    assert [item.name for item in written.items] == ["log.txt"]
+    (row,) = await bundles(world.store.database, case)
+    assert row.failure == "y2mate.com is down"
+    assert (await world.store.review.docket(case)).bundle == sealed.bundle
+
+
+async def test_a_target_that_no_crawler_can_visit_is_a_sealed_failure_too(world: World) -> None:
+    one = referral("com.example.ripper", kind=TargetKind.MOBILE_APP)
+    case = (await world.store.intake.register(one, (), "operator-1", TERMS)).case
+    await world.store.intake.accept(case)
+    written = await manifest(world, await capture(world, case))
+    assert written.failure == "there is no crawler for targets of kind mobile_app"
+    assert written.items == ()
+
+
+async def test_a_crawler_that_cannot_work_now_seals_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(_: Target) -> Capture:
+        raise Unavailable("no browser answers")
+
+    monkeypatch.setattr(world.crawler, "capture", away)
+    case = await open_case(world.store)
+    with pytest.raises(Unavailable):
+        await capture(world, case)
+    assert await bundles(world.store.database, case) == []
+
+
+async def test_another_attempt_is_another_bundle_and_the_first_is_kept(world: World) -> None:
+    case = await open_case(world.store)
+    first = await capture(world, case)
+    returned = await file(world.store, case, first.bundle, "reviewer-1", Outcome.RETURN)
+    await world.store.review.conclude(case, returned.id, OFFICERS)
+    second = await capture(world, case, attempt=2)
+    assert first.bundle != second.bundle
+    assert [row.digest for row in await bundles(world.store.database, case)] == [first.bundle, second.bundle]
+    assert (await world.store.review.docket(case)).bundle == second.bundle
+
+
+async def test_files_are_listed_by_name_whatever_the_order_of_the_visit(world: World) -> None:
+    class Several:
+        async def capture(self, target: Target) -> Capture:
+            files = [CapturedFile(name=n, media_type="x/y", content=n.encode()) for n in ("b.txt", "c.txt", "a.txt")]
+            return Capture(files=tuple(files), addresses={}, tools={}, vantage="lima")
+
+    world.ports.crawlers[TargetKind.DOMAIN] = Several()  # type: ignore[index]
+    written = await manifest(world, await capture(world, await open_case(world.store)))
+    assert [item.name for item in written.items] == ["a.txt", "b.txt", "c.txt"]
+
+
+async def test_a_slow_visit_gives_signs_of_life_and_can_be_cancelled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment, alive, begun = ActivityEnvironment(), asyncio.Event(), asyncio.Event()
+    environment.on_heartbeat = lambda *_: alive.set()
+
+    async def endless(_: Target) -> Capture:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    monkeypatch.setattr(world.crawler, "capture", endless)
+    case = await open_case(world.store)
+    running = asyncio.create_task(environment.run(EvidenceActivities(world.ports).capture, task(case)))
+    async with asyncio.timeout(timedelta(seconds=20).total_seconds()):
+        await begun.wait()
+        await alive.wait()
+        environment.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
