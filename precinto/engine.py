@@ -53,7 +53,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from precinto import stubs
 from precinto.contracts import CaseStart, Lapse, SweepTask, Swept
-from precinto.domain.errors import CannotHere, NotYet, PrecintoError, Refused, Throttled, Unavailable
+from precinto.domain.errors import BadInput, CannotHere, NotYet, PrecintoError, Refused, Throttled, Unavailable
 from precinto.domain.intake import Service
 from precinto.domain.terms import Terms
 
@@ -133,10 +133,13 @@ async def connect(address: str, namespace: str = "default") -> Client:
     """A client with the plugin.
 
     Raises:
+        BadInput: This is no address.
         Unavailable: Nothing answers at this address.
     """
     try:
         return await Client.connect(address, namespace=namespace, identity=_identity(), plugins=[plugin()])
+    except ValueError as error:
+        raise BadInput(f"Temporal's address {address!r} is not host:port: {error}") from error
     except RuntimeError as error:
         raise Unavailable(f"Temporal does not answer at {address}: {error}") from error
 

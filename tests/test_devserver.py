@@ -238,6 +238,12 @@ def test_the_server_keeps_what_it_acknowledged() -> None:
     assert options(command, "--sqlite-pragma") == ["journal_mode=wal", "synchronous=full"]
 
 
+def test_the_server_asks_nobody_for_newer_versions() -> None:
+    """Its default is to ask a host of its makers at each start; the island of the tests sees that packet."""
+    command = server_command(Path("temporal"), "127.0.0.1:7233", None, Path("db"))
+    assert options(command, "--dynamic-config-value") == ["frontend.enableServerVersionCheck=false"]
+
+
 def test_the_server_listens_where_it_is_told_with_its_interface_or_without() -> None:
     command = server_command(Path("temporal"), "127.0.0.1:7233", 8233, Path("db"))
     assert (options(command, "--ip"), options(command, "--port")) == (["127.0.0.1"], ["7233"])
