@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-import click
 import typer
+from typer._click.exceptions import ClickException  # typer brings a click of its own
 
 from precinto.cli import cases, demo, machine, records
 from precinto.cli.output import Exit, exit_code, report
@@ -42,9 +42,9 @@ def run(arguments: list[str]) -> int:
     except PrecintoError as error:
         report(error, as_json=as_json)
         return exit_code(error)
-    except click.exceptions.Abort:
+    except typer.Abort:
         return Exit.INTERRUPTED
-    except click.ClickException as error:
+    except ClickException as error:
         error.show()
         return error.exit_code
     except KeyboardInterrupt:
