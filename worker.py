@@ -13,6 +13,7 @@ import sys
 import structlog
 
 from precinto.assembly import assembled
+from precinto.domain.errors import PrecintoError
 from precinto.engine import connect, workers
 from precinto.observability import set_up_logging
 from precinto.settings import Settings, load_settings
@@ -45,9 +46,14 @@ async def serve(settings: Settings) -> None:
 
 def main() -> int:
     """Entry point; the exit code."""
-    settings = load_settings()
-    set_up_logging(settings.log_level)
-    asyncio.run(serve(settings))
+    set_up_logging("INFO")
+    try:
+        settings = load_settings()
+        set_up_logging(settings.log_level)
+        asyncio.run(serve(settings))
+    except PrecintoError as error:  # what a person can mend is told in a line
+        log.error("worker_cannot_serve", reason=str(error))
+        return 1
     return 0
 
 

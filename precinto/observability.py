@@ -39,4 +39,4 @@ def set_up_logging(level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in ("httpx", "httpcore", "alembic", "asyncio", "filelock"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

@@ -18,4 +18,6 @@ def load_terms(path: Path) -> Terms:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path.name}: not TOML: {error}") from error
     return read_procedure(text, path.name).terms()
