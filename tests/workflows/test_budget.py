@@ -11,16 +11,19 @@ from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 import activities
 import workflows
 from activities.verification import VerificationActivities
-from precinto import engine
-from precinto.contracts import SweepTask
+from precinto import engine, stubs
+from precinto.contracts import SweepTask, Swept
 from precinto.domain.case import Closure, Stage
 from precinto.store import Store
-from tests.authority import SECOND, Authority, terms, until
+from tests.authority import SECOND, Authority, open_authority, terms, until
 from tests.conftest import address
 from tests.fakes import FakeIsp
 
 MAX_EVENTS, MAX_BYTES = 32, 5_120
 """Of a case that runs from its referral to its measured unblock without a lapse."""
+
+SWEEP_EVENTS = 11
+"""Of one round of verification from one vantage."""
 
 
 @pytest.fixture
@@ -64,6 +67,20 @@ async def test_twenty_isps_and_thirty_sweeps_cost_no_event(twenty: Authority) ->
         assert await sweep(twenty) == 20
     assert set((await twenty.standings(case)).values()) == {"compliant"}
     assert await cost(twenty, case) == before
+
+
+async def test_a_sweep_costs_the_same_for_any_number_of_cases(client: Client, sqlite_store: Store) -> None:
+    async with open_authority(client, sqlite_store, {"isp0": FakeIsp()}) as authority:
+        for target in ("y2mate.com", "flvto.biz", "yout.com"):
+            case = await authority.refer(target, terms(order=600 * SECOND))
+            await authority.under_review(case)
+            await authority.decide(case, "reviewer-1")
+            await authority.reached(case, Stage.VERIFICATION)
+        handle = await client.start_workflow(
+            "VerificationSweep", SweepTask(vantage="isp0"), id="sweep", task_queue=stubs.CASES, result_type=Swept
+        )
+        assert await handle.result() == Swept(vantage="isp0", measured=3, lapsed=0)
+        assert (await handle.describe()).history_length == SWEEP_EVENTS
 
 
 async def test_the_reference_case_to_its_end(twenty: Authority) -> None:

@@ -14,6 +14,7 @@ from precinto import engine, stubs
 from precinto.contracts import Lapse
 from precinto.domain.case import Closure, Stage
 from precinto.domain.errors import NotFound, Refused, Unavailable
+from precinto.domain.intake import Service
 from precinto.domain.model import digest
 from precinto.domain.notification import Action
 from precinto.domain.review import Decision, Outcome
@@ -66,6 +67,22 @@ class TestTheUsualWay:
         await authority.sweep()
         assert await authority.order(case) is None
         assert not any(isp.received for isp in authority.isps.values())
+
+    async def test_referred_again_it_is_the_same_case_at_work(self, authority: Authority) -> None:
+        case = await authority.refer("y2mate.com", LONG)
+        await authority.under_review(case)
+        run = (await authority.handle(case).describe()).run_id
+        assert await authority.refer("www.Y2MATE.com.", LONG) == case
+        assert (await authority.handle(case).describe()).run_id == run
+        assert authority.crawler.visits == ["y2mate.com"]
+
+    async def test_a_case_that_has_ended_is_not_started_again(self, authority: Authority) -> None:
+        case = await authority.refer("y2mate.com", LONG)
+        await authority.under_review(case)
+        await authority.decide(case, "reviewer-1", Outcome.REJECT)
+        await authority.handle(case).result()
+        await engine.start_case(authority.client, case, LONG, Service.STREAM_RIPPER, "once more")
+        assert (await authority.handle(case).describe()).status is WorkflowExecutionStatus.COMPLETED
 
     async def test_the_order_ends_when_it_says_and_not_before(self, authority: Authority) -> None:
         case = await authority.refer("y2mate.com")
