@@ -73,7 +73,7 @@ class Desk:
         return guard(referral.target, self._registry.protected)
 
     async def decide(self, case: str, officer: str, outcome: Outcome, reasons: str) -> Admission:
-        """Decide on the bundle that is under review.
+        """Decide on the bundle that is under review; saying the same again is the same.
 
         Raises:
             Refused: A rule says no; the refusal is on file.
@@ -81,6 +81,8 @@ class Desk:
             Unavailable: The decision is filed, but the case does not answer now; deciding again tells it again.
         """
         docket = await self._store.review.docket(case)
+        if docket.bundle is None and await self._store.review.taken(case, officer, outcome):
+            return Admission(still_needed=0)  # the case took it after its officer had given up waiting, and went on
         decision = await self._ruled(case, officer, outcome, reasons, docket)
         ticket = await self._file(case, decision, reasons)
         admission = await self._tell(case, "decide", decision, ticket, Admission)
@@ -88,7 +90,7 @@ class Desk:
         return admission
 
     async def revoke(self, case: str, officer: str, reasons: str) -> None:
-        """End the order in force before its time.
+        """End the order in force before its time; saying it again is the same.
 
         Raises:
             Refused: A rule says no, or there is no order in force.
@@ -96,6 +98,8 @@ class Desk:
             Unavailable: The revocation is filed, but the case does not answer now; revoking again tells it again.
         """
         reviewer(self._registry.officers, officer)
+        if await self._store.review.taken(case, officer, Outcome.REVOKE):
+            return
         bundle = await self._store.review.decided_bundle(case)
         decision = self._decision(case, bundle, officer, Outcome.REVOKE, reasons)
         ticket = await self._file(case, decision, reasons)

@@ -25,7 +25,7 @@ from precinto.ports import OpenNotice
 from precinto.store import ledger
 from precinto.store.database import Database, now
 from precinto.store.intake import CaseRow, TargetRow, load_case
-from precinto.store.review import docket_of, on_file, raise_escalation
+from precinto.store.review import carried_out, docket_of, on_file, raise_escalation
 from precinto.store.together import Together
 
 R = TypeVar("R", "NoticeRow", "OrderRow", "CaseRow")
@@ -94,7 +94,7 @@ class AcknowledgementRow(SQLModel, table=True):
     notice: str = Field(foreign_key="notices.id", primary_key=True, max_length=36)
     measure: str = Field(foreign_key="measures.id", primary_key=True, max_length=36)
     claim: str = Field(max_length=10)
-    code: str | None = Field(default=None, max_length=40)
+    code: str | None = Field(default=None, max_length=64)
     at: datetime
 
 
@@ -168,6 +168,7 @@ class NotificationStore:
                     raise Refused(ORDER_OVER, "the order would be over before any ISP heard of it")
             except Refused as refused:
                 raise NotVerified(refused.code, refused.reason, refused.decision) from refused
+            await carried_out(session, *task.decisions)
             order = await _write_order(session, task, case)
             measures = await _write_measures(session, order)
             queue_notices(session, order, isps, Action.BLOCK)

@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from precinto.domain.case import Closure, Stage
 from precinto.domain.errors import NotVerified, Refused
 from precinto.domain.model import digest
-from precinto.domain.review import Decision, Docket, Officer, Outcome, admit, reviewer
+from precinto.domain.review import Decision, Docket, Officer, Outcome, admit, decision_id, reviewer
 from precinto.store import ledger
 from precinto.store.database import Database, now
 from precinto.store.intake import CaseRow, barred_officers, load_case
@@ -93,6 +93,20 @@ async def on_file(session: AsyncSession, case: str, decision: str) -> Decision:
     return row.decision()
 
 
+async def carried_out(session: AsyncSession, *decisions: str) -> None:
+    """Note that decisions count, because the gate has carried them out; whether or not the desk heard the case."""
+    for decision in decisions:
+        await _admit(session, await session.get_one(DecisionRow, decision))
+
+
+async def _admit(session: AsyncSession, row: DecisionRow) -> None:
+    if row.state != DecisionState.ADMITTED:
+        row.state, row.refusal = DecisionState.ADMITTED.value, None
+        session.add(row)
+        body = {"decision": row.id, "outcome": row.outcome}
+        await ledger.append(session, "decision_admitted", body, case=row.case, actor=row.officer)
+
+
 async def docket_of(session: AsyncSession, case: CaseRow) -> Docket:
     """What the rules need to know of a case."""
     under_review = case.bundle if case.stage == Stage.REVIEW else None
@@ -134,6 +148,13 @@ class ReviewStore:
             if row.bundle is None or row.stage not in {Stage.NOTIFICATION, Stage.VERIFICATION}:
                 raise Refused("not_in_force", "there is no order in force that could be revoked")
             return row.bundle
+
+    async def taken(self, case: str, officer: str, outcome: Outcome) -> bool:
+        """Whether the case has taken this very decision on its newest bundle: to say it again is the same."""
+        async with self._database.read() as session:
+            bundle = (await load_case(session, case)).bundle
+            row = await session.get(DecisionRow, decision_id(case, bundle or "", officer, outcome))
+            return row is not None and row.state == DecisionState.ADMITTED
 
     async def submit(self, case: str, decision: Decision, role: str, reasons: str) -> str:
         """File an officer's decision with its reasons, before the case is told of it; idempotent by id.
@@ -177,11 +198,8 @@ class ReviewStore:
         """
         async with self._database.write() as session:
             row = await session.get_one(DecisionRow, decision)
-            if row.state != DecisionState.ADMITTED and row.ticket == ticket:
-                row.state, row.refusal = DecisionState.ADMITTED.value, None
-                session.add(row)
-                body = {"decision": decision, "outcome": row.outcome}
-                await ledger.append(session, "decision_admitted", body, case=row.case, actor=row.officer)
+            if row.ticket == ticket:
+                await _admit(session, row)
 
     async def refuse(self, case: str, decision: str, code: str, *, undone: bool = False) -> None:
         """Note that a decision was refused, and why; also one that nobody filed.
@@ -223,6 +241,7 @@ class ReviewStore:
                 raise NotVerified(refused.code, refused.reason, last.id) from refused
             rejected = last.outcome is Outcome.REJECT
             if row.stage == Stage.REVIEW:
+                await carried_out(session, last.id)
                 row.advance(Stage.CLOSED if rejected else Stage.EVIDENCE)
                 row.due_at = None
                 if rejected:

@@ -32,7 +32,7 @@ from precinto.store.notification import (
     queue_notices,
     void_blocks,
 )
-from precinto.store.review import on_file, raise_escalation
+from precinto.store.review import carried_out, on_file, raise_escalation
 
 
 class ObservationRow(SQLModel, table=True):
@@ -104,7 +104,7 @@ class VerificationStore:
             await ledger.append(session, "observed", {"rounds": len(seen), "digest": digest("".join(seen).encode())})
         return lapses
 
-    async def end(self, task: EndTask, officers: Sequence[Officer], isps: Sequence[str]) -> Ending:
+    async def end(self, task: EndTask, officers: Sequence[Officer]) -> Ending:
         """End an order: from now on the block must be gone. Writes the release notices; idempotent."""
         async with self._database.write() as session:
             order = await load_order(session, task.order)
@@ -117,12 +117,15 @@ class VerificationStore:
             actor = "engine"
             if task.revocation is not None:
                 actor = await _revoker(session, task.case, task.revocation, officers)
+                await carried_out(session, task.revocation)
             order.ended_at, order.revoked = task.at, task.revocation is not None
             session.add(order)
             await void_blocks(session, order.id)
             # Also to an ISP that never confirmed its block: it may have blocked all the same.
-            queue_notices(session, order, isps, Action.RELEASE)
-            for row in await _standings(session, order.id):
+            # And to one that the registry no longer has: a human must then reach it.
+            standings = await _standings(session, order.id)
+            queue_notices(session, order, sorted({row.isp for row in standings}), Action.RELEASE)
+            for row in standings:
                 row.standing, row.since, row.signalled_at = Standing.PENDING.value, task.at, None
                 session.add(row)
             case.advance(Stage.UNBLOCKING)

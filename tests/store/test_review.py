@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlmodel import select
 
+from precinto.contracts import EndTask
 from precinto.domain.case import Closure, Stage
 from precinto.domain.errors import NotFound, NotVerified, Refused
 from precinto.domain.model import digest
@@ -16,7 +17,7 @@ from precinto.store.intake import CaseRow
 from precinto.store.review import DecisionRow, EscalationRow
 from tests.authority import REASONS, decision
 from tests.fakes import OFFICERS
-from tests.store.steps import file, filed, open_case, seal
+from tests.store.steps import file, filed, open_case, order_task, seal
 
 
 @pytest.fixture
@@ -195,3 +196,33 @@ class TestConclude:
 async def test_there_is_no_docket_without_a_case(store: Store) -> None:
     with pytest.raises(NotFound):
         await store.review.docket("nobody-1")
+
+
+class TestCarriedOut:
+    """What the gate has carried out counts, though the desk never heard the case's answer."""
+
+    async def test_approvals_count_with_their_order(self, store: Store) -> None:
+        case = await open_case(store)
+        bundle = await seal(store, case)
+        one = await file(store, case, bundle, "reviewer-1")
+        assert not await store.review.taken(case, "reviewer-1", Outcome.APPROVE)
+        order = await store.notification.issue(order_task(case, bundle, one), OFFICERS, ("isp0",))
+        assert await state(store, one.id) == ("admitted", None)
+        assert await store.review.taken(case, "reviewer-1", Outcome.APPROVE)
+        assert not await store.review.taken(case, "reviewer-2", Outcome.APPROVE)
+        revocation = await file(store, case, bundle, "reviewer-2", Outcome.REVOKE)
+        task = EndTask(case=case, order=order, at=datetime.now(UTC), revocation=revocation.id)
+        await store.verification.end(task, OFFICERS, ("isp0",))
+        assert await store.review.taken(case, "reviewer-2", Outcome.REVOKE)
+
+    async def test_a_conclusion_counts(self, store: Store, case: str, bundle: str) -> None:
+        one = await file(store, case, bundle, "reviewer-1", Outcome.REJECT)
+        await store.review.conclude(case, one.id, OFFICERS)
+        assert await store.review.taken(case, "reviewer-1", Outcome.REJECT)
+
+    async def test_what_the_gate_refused_does_not(self, store: Store, case: str, bundle: str) -> None:
+        one = await file(store, case, bundle, "operator-1", Outcome.REJECT)
+        with pytest.raises(NotVerified):
+            await store.review.conclude(case, one.id, OFFICERS)
+        assert await state(store, one.id) == ("submitted", None)
+        assert not await store.review.taken(case, "operator-1", Outcome.REJECT)
