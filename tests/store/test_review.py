@@ -212,7 +212,7 @@ class TestCarriedOut:
         assert not await store.review.taken(case, "reviewer-2", Outcome.APPROVE)
         revocation = await file(store, case, bundle, "reviewer-2", Outcome.REVOKE)
         task = EndTask(case=case, order=order, at=datetime.now(UTC), revocation=revocation.id)
-        await store.verification.end(task, OFFICERS, ("isp0",))
+        await store.verification.end(task, OFFICERS)
         assert await store.review.taken(case, "reviewer-2", Outcome.REVOKE)
 
     async def test_a_conclusion_counts(self, store: Store, case: str, bundle: str) -> None:
