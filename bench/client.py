@@ -18,6 +18,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
+from bench.answers import answers
 from bench.mailbox import Inbox
 from bench.plan import Carried, Load, Wrong
 from bench.subjects import Desk, subject
@@ -95,15 +96,16 @@ class Carrier:
 
 async def main(name: str, address: str, folder: str) -> None:
     """Carry loads until standard input ends."""
+    stage = answers()
     one = subject(name)
     client = await one.connect(address)
     inbox = Inbox()
     await inbox.listen(Path(folder))
     async with one.desk(client, Path(folder), inbox) as desk:
-        print("ready", flush=True)
+        stage.write("ready\n")
         while line := await asyncio.to_thread(sys.stdin.readline):
             carried = await Carrier(desk, inbox, Load(**json.loads(line))).carry()
-            print(json.dumps(asdict(carried)), flush=True)
+            stage.write(json.dumps(asdict(carried)) + "\n")
 
 
 if __name__ == "__main__":

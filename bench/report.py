@@ -97,8 +97,8 @@ def _speed(results: Results) -> str:
         "cases/s",
         "CPU ms/case",
         *ROLES,
-        "CPU, times the twin",
-        "cases/s, times naive",
+        "CPU to twin",
+        "cases/s to naive",
     ]
     rows: list[list[str]] = []
     for load in results.loads:
@@ -123,7 +123,7 @@ def _speed(results: Results) -> str:
 
 def _memory(results: Results) -> str:
     load = results.waiting
-    head = [f"{load.cases} cases waiting", "worker kB/case", "server kB/case", "both kB/case", "times the twin"]
+    head = [f"{load.cases} cases waiting", "worker kB/case", "server kB/case", "both kB/case", "to twin"]
     rows = [
         [
             subject,

@@ -20,6 +20,7 @@ from typing import IO
 
 from bench.plan import Carried, Load
 from bench.server import temporal
+from precinto.supervisor import tied
 
 ROLES = ("client", "worker", "server")
 
@@ -141,7 +142,7 @@ class Stage:
     def _start(self, role: str, command: list[str], pipe: int) -> subprocess.Popen[str]:
         quiet = role == "server"
         process = subprocess.Popen(
-            command,
+            tied(command),
             stdin=None if quiet else pipe,
             stdout=pipe,
             stderr=subprocess.DEVNULL if quiet else None,

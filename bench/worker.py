@@ -12,15 +12,17 @@ import os
 import sys
 from pathlib import Path
 
+from bench.answers import answers
 from bench.subjects import subject
 
 
 async def main(name: str, address: str, folder: str) -> None:
     """Work until standard input ends."""
+    stage = answers()
     one = subject(name)
     client = await one.connect(address)
     async with one.worker(client, Path(folder)):
-        print("ready", flush=True)
+        stage.write("ready\n")
         await asyncio.to_thread(sys.stdin.readline)
 
 
