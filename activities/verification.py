@@ -94,9 +94,8 @@ class VerificationActivities:
         moment = activity.info().started_time
         if moment < task.at:
             raise NotYet(f"the order is in force until {task.at.isoformat()}", task.at - moment)
-        registry = self._ports.registry
         try:
-            ending = await self._ports.verification.end(task, registry.officers, [isp.id for isp in registry.isps])
+            ending = await self._ports.verification.end(task, self._ports.registry.officers)
         except NotFound as unissued:
             # The gate has not answered yet. It will issue the order, or the case takes this end back.
             raise NotYet(str(unissued), UNISSUED) from unissued

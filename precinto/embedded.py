@@ -6,11 +6,12 @@ worker against a Temporal cluster and PostgreSQL (``docker-compose.yml``).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from temporalio.client import Client
 
 from precinto import engine, stubs
 from precinto.devserver import server_command, temporal_binary
-from precinto.domain.errors import Unavailable
+from precinto.domain.errors import BadInput, Unavailable
 from precinto.ports import Registry
 from precinto.registry import read_registry
 from precinto.settings import Settings
@@ -62,6 +63,7 @@ async def embedded(settings: Settings, progress: Progress) -> AsyncGenerator[Run
         progress: Told, in words, what is being done.
 
     Raises:
+        BadInput: Another installation runs in this home.
         CannotHere: A program is missing.
         Unavailable: Something did not start; with the end of its log.
     """
@@ -72,6 +74,7 @@ async def embedded(settings: Settings, progress: Progress) -> AsyncGenerator[Run
         progress(f"{name} had died and was started again")
 
     async with AsyncExitStack() as stack:
+        stack.enter_context(_alone(settings))
         ports = Ports()
         stack.callback(ports.release)
         one = await stack.enter_async_context(supervised(settings.home / "run", restarted))
@@ -89,6 +92,18 @@ async def embedded(settings: Settings, progress: Progress) -> AsyncGenerator[Run
             yield Running(settings, ui, client, registry, one)
         finally:
             settings.running.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Generator[None]:
+    """Hold the home for this process alone, and clear away what one that was killed has announced."""
+    with (settings.home / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(f"PRECINTO_HOME: another installation runs in {settings.home}; name another home") from None
+        settings.running.unlink(missing_ok=True)
+        yield
 
 
 async def bootstrap(settings: Settings, client: Client, registry: Registry) -> None:

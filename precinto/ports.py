@@ -357,8 +357,10 @@ class VerificationRepository(Protocol):
         """Record rounds and move the standings; returns case id to number of measures that lapsed anew."""
         ...
 
-    async def end(self, task: EndTask, officers: Sequence[Officer], isps: Sequence[str]) -> Ending:
-        """End an order: from now on the block must be gone. Writes the release notices; idempotent.
+    async def end(self, task: EndTask, officers: Sequence[Officer]) -> Ending:
+        """End an order: from now on the block must be gone. Writes a release notice for every ISP that was told.
+
+        Idempotent.
 
         Raises:
             NotVerified: The revocation is not on file as it is claimed.

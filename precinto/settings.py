@@ -77,14 +77,19 @@ class Settings(BaseSettings):
         return self.blobs or self.home / "blobs"
 
 
-def load_settings() -> Settings:
+def load_settings(*, beside_up: bool = True) -> Settings:
     """The settings of this process: its environment, then what a running ``up`` of the same home says.
+
+    Args:
+        beside_up: False for ``up`` itself, which must not take over what one that was killed has left behind.
 
     Raises:
         BadInput: A setting is wrong; names its variable.
     """
     try:
         first = Settings()
+        if not beside_up:
+            return first
         # pydantic-settings knows this argument; its type does not say so.
         return Settings(_env_file=first.running)  # pyright: ignore[reportCallIssue]
     except ValidationError as error:

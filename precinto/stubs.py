@@ -123,15 +123,17 @@ class Stub(Generic[I, O]):
             summary=summary,
         )
 
-    async def local(self, task: I, summary: str) -> O:
-        """Run it inside the workflow task: one event. For database work under a second only."""
+    async def local(self, task: I) -> O:
+        """Run it inside the workflow task: one event. For database work under a second only.
+
+        It has no summary: Temporal's UI would not show it, and it would be stored for years.
+        """
         return await workflow.execute_local_activity(
             self.name,
             task,
             result_type=self.result,
             start_to_close_timeout=self.limit,
             retry_policy=RETRIES[self.retry],
-            summary=summary,
         )
 
 

@@ -41,7 +41,7 @@ class Service:
     Attributes:
         name: What it is called; its output goes to ``<name>.log``, its process id to ``<name>.pid``.
         command: Program and arguments.
-        environment: Added to this process's own environment.
+        environment: Added to this process's own environment, of which Precinto's settings are left out.
         restarts: How often it was started again.
     """
 
@@ -111,7 +111,7 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         with (self._logs / f"{service.name}.log").open("ab") as output:
             service.process = await asyncio.create_subprocess_exec(
-                *command, env={**os.environ, **service.environment}, start_new_session=True,
+                *command, env={**_inherited(), **service.environment}, start_new_session=True,
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         (self._logs / f"{service.name}.pid").write_text(f"{service.process.pid}\n")
@@ -138,6 +138,11 @@ class Supervisor:
     def _tail(self, name: str) -> str:
         lines = (self._logs / f"{name}.log").read_text(errors="replace").splitlines()
         return "\n".join(lines[-10:])
+
+
+def _inherited() -> dict[str, str]:
+    """This process's environment without our settings: a service works with exactly those that it is given."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PRECINTO_")}
 
 
 @contextlib.asynccontextmanager

@@ -55,6 +55,7 @@ class EnforcementCase:
         self._stage = Stage.INTAKE
         self._reviewed = Review(docket=Docket(bundle=None, barred=(), hold=False))
         self._due: datetime | None = None
+        self._review_until = workflow.now()
         self._lapses = 0
         self._revocation: Decision | None = None
         self._refusals = 0
@@ -102,14 +103,14 @@ class EnforcementCase:
     # ------------------------------------------------------------------------------------------------ the steps
 
     async def _intake(self) -> None:
-        accepted = await stubs.ACCEPT.local(CaseRef(case=self._case), summary="Take the case in")
+        accepted = await stubs.ACCEPT.local(CaseRef(case=self._case))
         self._reviewed = Review(docket=Docket(bundle=None, barred=accepted.barred, hold=accepted.hold))
 
     async def _evidence(self, attempt: int) -> None:
         self._enter(Stage.EVIDENCE, None)
         # A returned case is no longer under review: decisions on its old bundle must not count.
         self._reviewed = self._reviewed.of(None)
-        review_until = workflow.now() + self._review_term
+        self._review_until = review_until = workflow.now() + self._review_term
         sealed = await stubs.SEAL.start(
             CaptureTask(case=self._case, attempt=attempt, review_until=review_until),
             summary="Seal the evidence",
@@ -128,17 +129,16 @@ class EnforcementCase:
                     timeout_summary=f"Review due {due:%Y-%m-%d %H:%M} UTC",
                 )
             except TimeoutError:
-                await stubs.ESCALATE.local(Escalation(case=self._case, due=due), summary="Review overdue: escalate")
-                self._enter(Stage.REVIEW, workflow.now() + self._review_term)
+                await stubs.ESCALATE.local(Escalation(case=self._case, due=due))
+                self._review_until = workflow.now() + self._review_term
+                self._enter(Stage.REVIEW, self._review_until)
                 self._list(stubs.INVESTIGATION)
         return outcome
 
     async def _conclude(self) -> bool:
         """Carry out a rejection or a return; False where the files do not bear the decision out."""
         try:
-            await stubs.CONCLUDE.local(
-                Conclusion(case=self._case, decision=self._reviewed.decisions[-1].id), summary="Conclude the review"
-            )
+            await stubs.CONCLUDE.local(Conclusion(case=self._case, decision=self._reviewed.decisions[-1].id))
         except FailureError as error:
             await self._gate_refused(*_verdict(error))
             return False
@@ -150,7 +150,7 @@ class EnforcementCase:
         assert bundle is not None  # noqa: S101 - approved decisions are on a bundle
         order = order_id(self._case, bundle)
         while True:
-            valid_from = workflow.now()
+            valid_from = workflow.now().replace(microsecond=0)  # an order counts in whole seconds
             valid_until = valid_from + self._order_term
             self._enter(Stage.NOTIFICATION, valid_until)
             self._list(stubs.IN_FORCE)
@@ -283,14 +283,15 @@ class EnforcementCase:
         for one in refused:
             await self._record_refusal(one.id, code, undone=True)
         self._reviewed, self._revocation = left, None
-        self._enter(Stage.REVIEW, workflow.now() + self._review_term)
+        # In the term that ran before: what somebody forged must not postpone the escalation.
+        self._enter(Stage.REVIEW, self._review_until)
         self._list(stubs.INVESTIGATION)
 
     async def _record_refusal(self, decision: str, code: str, *, undone: bool = False) -> None:
         self._refusals += 1
         if self._refusals <= MAX_REFUSALS:
             refusal = Refusal(case=self._case, decision=decision[:36], code=code[:60], undone=undone)
-            await stubs.REFUSE.local(refusal, summary="A decision was refused")
+            await stubs.REFUSE.local(refusal)
 
     def _term(self) -> datetime:
         """The end of the term that runs now."""

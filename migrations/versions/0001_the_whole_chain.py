@@ -205,7 +205,7 @@ def upgrade() -> None:
         sa.Column("notice", sqlmodel.sql.sqltypes.AutoString(length=36), nullable=False),
         sa.Column("measure", sqlmodel.sql.sqltypes.AutoString(length=36), nullable=False),
         sa.Column("claim", sqlmodel.sql.sqltypes.AutoString(length=10), nullable=False),
-        sa.Column("code", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=True),
+        sa.Column("code", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
         sa.Column("at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["measure"], ["measures.id"], name=op.f("fk_acknowledgements_measure_measures")),
         sa.ForeignKeyConstraint(["notice"], ["notices.id"], name=op.f("fk_acknowledgements_notice_notices")),

@@ -34,7 +34,10 @@ def demo(
     from precinto.settings import Settings
 
     rows = referral_files.read(REFERRALS.read_bytes(), REFERRALS.name)
-    settings = Settings(home=_fresh(home), procedure=_paced(home, pace), sweep_seconds=1.5 * pace, log_level="INFO")
+    # Nothing of the environment: whoever has set up a real installation must be able to play the demo beside it.
+    settings = Settings.model_construct(
+        home=_fresh(home), procedure=_paced(home, pace), sweep_seconds=1.5 * pace, log_level="INFO"
+    )
     record = asyncio.run(_play(settings, rows, interactive=interactive, stay=stay, quiet=as_json))
     output.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if as_json:

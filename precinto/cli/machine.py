@@ -22,7 +22,7 @@ def up(
     """Start Temporal with its UI, a worker and the sweeps, and keep them running until Ctrl-C."""
     from precinto.settings import load_settings
 
-    asyncio.run(_up(load_settings(), lab=lab))
+    asyncio.run(_up(load_settings(beside_up=False), lab=lab))
 
 
 async def _up(settings: Settings, *, lab: bool) -> None:

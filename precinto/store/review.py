@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -28,6 +29,11 @@ class DecisionState(StrEnum):
     SUBMITTED = "submitted"
     ADMITTED = "admitted"
     REFUSED = "refused"
+
+
+def _new_ticket() -> str:
+    """96 random bits: not to be guessed, and short, because history holds the id of an update four times."""
+    return secrets.token_urlsafe(12)
 
 
 class DecisionRow(SQLModel, table=True):
@@ -175,7 +181,7 @@ class ReviewStore:
                     raise Refused("decision_changed", f"{decision.officer} has filed this decision with other reasons")
                 return known.ticket
             fields = decision.model_dump(mode="json", exclude={"v", "reasons"})
-            ticket = str(uuid.uuid4())
+            ticket = _new_ticket()
             session.add(
                 DecisionRow(
                     **fields,
@@ -215,7 +221,7 @@ class ReviewStore:
             if row is not None and row.case == case and (undone or row.state == DecisionState.SUBMITTED):
                 row.state, row.refusal = DecisionState.REFUSED.value, code
                 if undone:
-                    row.ticket = str(uuid.uuid4())
+                    row.ticket = _new_ticket()
                 session.add(row)
             await ledger.append(session, "decision_refused", {"decision": decision, "code": code}, case=case)
 

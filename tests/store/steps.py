@@ -106,7 +106,7 @@ def measured(measure: str, isp: str, ruling: Ruling, at: datetime) -> Round:
 async def end(store: Store, case: str, order: str, at: datetime, revocation: str | None = None) -> Ending:
     """End an order."""
     task = EndTask(case=case, order=order, at=at, revocation=revocation)
-    return await store.verification.end(task, OFFICERS, ISPS)
+    return await store.verification.end(task, OFFICERS)
 
 
 async def close_case(store: Store, case: str) -> None:
