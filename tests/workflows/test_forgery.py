@@ -41,6 +41,20 @@ class TestForgery:
         order = await authority.order(case)
         assert order is not None
 
+    async def test_a_forged_approval_does_not_postpone_the_escalation(self, authority: Authority) -> None:
+        """The reviewers' term runs on as if nobody had said anything."""
+        case = await authority.refer("y2mate.com")
+        bundle = await authority.under_review(case)
+        due = (await authority.status(case)).due
+        await authority.tell(case, forged(case, bundle, "reviewer-1"))
+
+        async def under_review_again() -> bool:
+            refused = await authority.ledger(case, "decision_refused")
+            return bool(refused) and (await authority.status(case)).stage is Stage.REVIEW
+
+        await until(under_review_again, "the case under review again")
+        assert (await authority.status(case)).due == due
+
     async def test_a_forged_approval_does_not_shorten_the_honest_order(self, authority: Authority) -> None:
         """The end that was armed for the order that never came must not end the one that came."""
         case = await authority.refer("y2mate.com", terms(order=2 * SECOND))
