@@ -36,7 +36,8 @@ up: setup ## Run Temporal, its UI and a worker, with the lab to try things on
 	@$(BIN)/python starter.py up --lab
 
 .PHONY: test
-test: setup ## Run every test
+test: $(READY) ## Run every test
+	@$(BIN)/python starter.py setup --tests
 	@$(BIN)/python -m tests.time_skipping.server
 	@$(BIN)/pytest -n 2 --dist loadgroup
 

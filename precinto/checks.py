@@ -15,7 +15,7 @@ from precinto.domain.errors import BadInput, PrecintoError
 from precinto.domain.model import Value
 from precinto.ports import Registry
 from precinto.procedures import load_terms
-from precinto.provision import PROGRAMS
+from precinto.provision import PROGRAMS, Need
 from precinto.registry import read_registry
 from precinto.settings import Settings
 from precinto.store import Database
@@ -57,7 +57,7 @@ def _programs(settings: Settings) -> list[Check]:
         if path:
             checks.append(Check(status=Status.OK, what=program.name, found=str(path)))
         else:
-            status = Status.WARN if program.lab else Status.FAIL
+            status = Status.FAIL if program.need is Need.RUN else Status.WARN
             hint = f"python starter.py setup, or: apt-get install {program.package}"
             checks.append(Check(status=status, what=program.name, found=f"missing; it {program.use}", hint=hint))
     if not settings.temporal_address:

@@ -12,15 +12,26 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 from precinto.adapters.crawlers.browser import find_chromium
 from precinto.domain.errors import CannotHere
 
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # name servers live there, and a user's PATH often leaves it out
+_POSTGRES = "/usr/lib/postgresql"
 _INSTALL_SECONDS = 900
 
 Progress = Callable[[str], None]
+
+
+class Need(IntEnum):
+    """Who needs a program; each also needs what those before it need."""
+
+    RUN = 0
+    LAB = 1
+    TESTS = 2
+    """The tests are skipped, with the reason, where such a program is missing: it is asked for, not insisted on."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +42,13 @@ class Program:
         name: What it is called.
         package: The Debian package that brings it.
         use: What it is needed for.
-        lab: Whether only the lab (demo and tests) needs it.
+        need: Who needs it.
     """
 
     name: str
     package: str
     use: str
-    lab: bool = False
+    need: Need = Need.RUN
 
     def found(self) -> Path | None:
         """Where it is, if it is here."""
@@ -46,8 +57,14 @@ class Program:
                 return find_chromium(None)
             except CannotHere:  # the answer to the question, here; who needs it hears it
                 return None
-        path = shutil.which(self.name, path=f"{os.environ.get('PATH', '')}:{_SBIN}")
+        path = shutil.which(self.name, path=os.pathsep.join((os.environ.get("PATH", ""), _SBIN, *_postgres())))
         return Path(path) if path else None
+
+
+def _postgres() -> list[str]:
+    """Where Debian keeps PostgreSQL's own programs, the newest version first: not on the PATH."""
+    folders = Path(_POSTGRES).glob("*/bin")
+    return [str(one) for one in sorted(folders, key=lambda one: float(one.parent.name), reverse=True)]
 
 
 CHROMIUM = Program("chromium", "chromium", "captures web sites")
@@ -55,25 +72,36 @@ CHROMIUM = Program("chromium", "chromium", "captures web sites")
 PROGRAMS = (
     CHROMIUM,
     Program("setpriv", "util-linux", "ends child processes with their parent"),
-    Program("named", "bind9", "is the lab's name servers and one ISP's resolver", lab=True),
-    Program("unbound", "unbound", "is two ISPs' resolvers in the lab", lab=True),
-    Program("openssl", "openssl", "is the lab's timestamp authority", lab=True),
+    Program("named", "bind9", "is the lab's name servers and one ISP's resolver", need=Need.LAB),
+    Program("unbound", "unbound", "is two ISPs' resolvers in the lab", need=Need.LAB),
+    Program("openssl", "openssl", "is the lab's timestamp authority", need=Need.LAB),
+    Program("initdb", "postgresql", "makes the PostgreSQL that the store's tests run on too", need=Need.TESTS),
+    Program("ip", "iproute2", "makes the island from which no test's packet leaves", need=Need.TESTS),
 )
 
 
-async def install_missing(*, lab: bool, progress: Progress) -> list[Program]:
+async def install_missing(need: Need, progress: Progress) -> list[Program]:
     """Install what is missing; returns what was installed.
 
     Raises:
         CannotHere: Something is missing and cannot be installed here; one line says what, and how to get it.
     """
-    missing = [one for one in PROGRAMS if (lab or not one.lab) and one.found() is None]
+    missing = [one for one in PROGRAMS if one.need <= need and one.found() is None]
     fetched = CHROMIUM in missing and await _from_playwright(progress)
-    if packages := [one.package for one in missing if not (one is CHROMIUM and fetched)]:
-        await _from_distribution(packages, progress)
-    if still := [one for one in missing if one.found() is None]:
-        raise CannotHere(_advice(still))
-    return missing
+    for needed in (True, False):
+        wanted = [one for one in missing if (one.need < Need.TESTS) is needed and not (one is CHROMIUM and fetched)]
+        try:
+            await _from_distribution([one.package for one in wanted], progress)
+        except CannotHere as failed:
+            if needed:
+                raise
+            progress(str(failed))
+    still = [one for one in missing if one.found() is None]
+    if lacking := [one for one in still if one.need < Need.TESTS]:
+        raise CannotHere(_advice(lacking))
+    if still:
+        progress(f"{_advice(still)}; some tests will be skipped")
+    return [one for one in missing if one not in still]
 
 
 async def _from_playwright(progress: Progress) -> bool:
@@ -84,7 +112,7 @@ async def _from_playwright(progress: Progress) -> bool:
 
 async def _from_distribution(packages: Sequence[str], progress: Progress) -> None:
     apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0:
+    if not packages or apt is None or os.geteuid() != 0:
         return
     progress(f"installing {', '.join(packages)} from the distribution")
     for arguments in (["update"], ["install", "-y", "--no-install-recommends", *packages]):

@@ -13,16 +13,15 @@ from pathlib import Path
 
 import psycopg
 
+from precinto.provision import PROGRAMS
+
 _USER = "precinto"
 
 
 def server_binaries() -> Path | None:
     """Folder of ``initdb`` and ``postgres``, or None where this machine has only a client or nothing."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]))
-    if found:
-        return found[-1].parent
-    initdb = shutil.which("initdb")
-    return Path(initdb).resolve().parent if initdb else None
+    initdb = next(program for program in PROGRAMS if program.name == "initdb").found()
+    return initdb.resolve().parent if initdb else None
 
 
 class PostgresCluster:

@@ -14,7 +14,7 @@ import pytest
 
 from precinto import provision
 from precinto.domain.errors import CannotHere
-from precinto.provision import CHROMIUM, PROGRAMS, install_missing
+from precinto.provision import CHROMIUM, PROGRAMS, Need, install_missing
 
 INSTALLS = """
 [ "$1" = install ] || exit 0
@@ -43,6 +43,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "browsers"))
     monkeypatch.setattr(provision, "_SBIN", str(tmp_path / "sbin"))
+    monkeypatch.setattr(provision, "_POSTGRES", str(tmp_path / "postgresql"))
     playwright(tmp_path, monkeypatch, "echo 'no way out' >&2; exit 1")
     return tmp_path
 
@@ -85,7 +86,7 @@ def names(programs: list[provision.Program]) -> set[str]:
 async def test_where_nothing_is_missing_nothing_is_run(machine: Path) -> None:
     present(machine, *(one.name for one in PROGRAMS))
     told: list[str] = []
-    assert await install_missing(lab=True, progress=told.append) == []
+    assert await install_missing(Need.LAB, told.append) == []
     assert told == calls(machine) == []
 
 
@@ -94,15 +95,35 @@ async def test_what_only_the_lab_needs_is_asked_for_with_the_lab_alone(
 ) -> None:
     present(machine, "chromium", "setpriv")
     apt(machine, monkeypatch)
-    assert await install_missing(lab=False, progress=lambda _: None) == []
-    assert names(await install_missing(lab=True, progress=lambda _: None)) == {"named", "unbound", "openssl"}
+    assert await install_missing(Need.RUN, lambda _: None) == []
+    assert names(await install_missing(Need.LAB, lambda _: None)) == {"named", "unbound", "openssl"}
+
+
+async def test_what_only_tests_need_is_asked_for_and_not_insisted_on(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo must run where no PostgreSQL can be had; the tests that need one are skipped."""
+    apt(machine, monkeypatch)
+    await install_missing(Need.LAB, lambda _: None)
+    apt(machine, monkeypatch, "exit 100")
+    told: list[str] = []
+    assert await install_missing(Need.TESTS, told.append) == []
+    assert told[-1].startswith("missing: initdb (makes the PostgreSQL")
+    assert told[-1].endswith("apt-get install postgresql iproute2; some tests will be skipped")
+
+
+async def test_the_newest_postgresql_of_the_distribution_is_found(machine: Path) -> None:
+    for version in ("9.6", "15", "17"):
+        script(machine / "postgresql" / version / "bin" / "initdb", "", machine)
+    [initdb] = [one for one in PROGRAMS if one.name == "initdb"]
+    assert initdb.found() == machine / "postgresql" / "17" / "bin" / "initdb"
 
 
 async def test_the_distribution_brings_it_where_it_may(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apt(machine, monkeypatch)
     told: list[str] = []
-    installed = await install_missing(lab=True, progress=told.append)
-    assert names(installed) == {one.name for one in PROGRAMS}
+    installed = await install_missing(Need.LAB, told.append)
+    assert names(installed) == {one.name for one in PROGRAMS if one.need <= Need.LAB}
     packages = "chromium util-linux bind9 unbound openssl"
     assert calls(machine) == [
         "python -m playwright install chromium",
@@ -119,7 +140,7 @@ async def test_the_browser_comes_from_playwright_first(machine: Path, monkeypatc
     present(machine, "setpriv")
     apt(machine, monkeypatch, "exit 1")
     playwright(machine, monkeypatch, FETCHES)
-    assert await install_missing(lab=False, progress=lambda _: None) == [CHROMIUM]
+    assert await install_missing(Need.RUN, lambda _: None) == [CHROMIUM]
     assert CHROMIUM.found() == machine / "browsers" / "chromium-1234" / "chrome-linux64" / "chrome"
     assert calls(machine) == ["python -m playwright install chromium"]
 
@@ -130,7 +151,7 @@ async def test_who_is_not_root_is_told_in_one_line_what_is_missing_and_how_to_ge
     present(machine, "setpriv", "openssl")
     apt(machine, monkeypatch, root=False)
     with pytest.raises(CannotHere) as refused:
-        await install_missing(lab=True, progress=lambda _: None)
+        await install_missing(Need.LAB, lambda _: None)
     assert str(refused.value) == (
         "missing: chromium (captures web sites); named (is the lab's name servers and one ISP's resolver); "
         "unbound (is two ISPs' resolvers in the lab). As root: apt-get install chromium bind9 unbound"
@@ -142,13 +163,13 @@ async def test_another_distribution_is_told_the_same(machine: Path, monkeypatch:
     present(machine, "chromium")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(CannotHere, match=r"^missing: setpriv \(ends child processes with their parent\)\. As root: "):
-        await install_missing(lab=False, progress=lambda _: None)
+        await install_missing(Need.RUN, lambda _: None)
 
 
 async def test_an_installation_that_fails_says_which_and_why(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apt(machine, monkeypatch, "[ $1 = update ] || { echo 'E: Unable to locate package' >&2; exit 100; }")
     with pytest.raises(CannotHere, match=r"^apt-get install -y .* failed: E: Unable to locate package$"):
-        await install_missing(lab=True, progress=lambda _: None)
+        await install_missing(Need.LAB, lambda _: None)
 
 
 async def test_a_package_that_brings_no_such_program_is_not_taken_for_success(
@@ -157,7 +178,7 @@ async def test_a_package_that_brings_no_such_program_is_not_taken_for_success(
     present(machine, "setpriv", "named", "unbound", "openssl")
     apt(machine, monkeypatch, "exit 0")
     with pytest.raises(CannotHere, match=r"^missing: chromium"):
-        await install_missing(lab=True, progress=lambda _: None)
+        await install_missing(Need.LAB, lambda _: None)
 
 
 async def test_an_installation_that_hangs_is_given_up(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +186,7 @@ async def test_an_installation_that_hangs_is_given_up(machine: Path, monkeypatch
     apt(machine, monkeypatch, "exec sleep 600")
     monkeypatch.setattr(provision, "_INSTALL_SECONDS", 0.05)
     with pytest.raises(CannotHere, match=r"apt-get update failed: .*apt-get did not end within"):
-        await install_missing(lab=False, progress=lambda _: None)
+        await install_missing(Need.RUN, lambda _: None)
 
 
 def test_daemons_are_found_where_a_users_path_does_not_lead(machine: Path) -> None:

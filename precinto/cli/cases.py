@@ -41,9 +41,10 @@ def refer(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check only; open nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Take in referral files: each good row opens a case, or joins the open case about its target.
+    """Take in referral files.
 
-    A bad row is reported with file, line, column and reason; the others go on, and the exit code is 6.
+    Each good row opens a case, or joins the open case about its target. A bad row is reported with file, line,
+    column and reason; the others go on, and the exit code is 6.
     """
     from precinto.domain import referral_files
     from precinto.domain.errors import BadInput
@@ -129,7 +130,10 @@ def _print_taken(taken: list[dict[str, Any]], bad: list[BadRow]) -> None:
 def list_cases(
     everything: Annotated[bool, typer.Option("--all", help="Closed cases too.")] = False, as_json: AsJson = False
 ) -> None:
-    """List the open cases, with where each stands at each ISP."""
+    """List the open cases.
+
+    With where each stands at each ISP, by what was measured.
+    """
     from precinto.store.overview import case_lines
 
     async def lines(here: Opened) -> list[CaseLine]:
@@ -175,7 +179,10 @@ def decide(
     reason: Reason,
     as_json: AsJson = False,
 ) -> None:
-    """Decide on the bundle that is under review, as a named reviewer."""
+    """Decide on the bundle under review.
+
+    As a named reviewer, with reasons; whoever referred or opened the case may not.
+    """
     from precinto.domain.review import Outcome
 
     async def act(here: Opened) -> int:
@@ -191,7 +198,10 @@ def decide(
 
 
 def revoke(case: Case, officer: Officer, reason: Reason, as_json: AsJson = False) -> None:
-    """End the order in force of a case before its time: every ISP is told, and the unblock is measured."""
+    """End an order before its time.
+
+    Every ISP is told, and the unblock is measured.
+    """
 
     async def act(here: Opened) -> None:
         await (await here.desk()).revoke(case, officer, reason)

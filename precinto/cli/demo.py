@@ -29,7 +29,10 @@ def demo(
     pace: Annotated[float, typer.Option(min=1.0, help="Makes every legal term this many times longer.")] = 1.0,
     as_json: AsJson = False,
 ) -> int:
-    """Play a whole case in the lab: referral, evidence, review, three ISPs, a lie found, the end, the unblock."""
+    """Play whole cases in the lab, in a minute.
+
+    Referral, evidence, review, three ISPs, a lie found and corrected, the end of the order, the measured unblock.
+    """
     from precinto.domain import referral_files
     from precinto.settings import Settings
 

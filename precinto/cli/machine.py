@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,14 +19,18 @@ if TYPE_CHECKING:
 
 def up(
     lab: Annotated[bool, typer.Option("--lab", help="With the lab: a small internet to try things on.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Start Temporal with its UI, a worker and the sweeps, and keep them running until Ctrl-C."""
+    """Run everything on this machine, until Ctrl-C.
+
+    Temporal with its UI, a worker and the sweeps; whatever dies is started again.
+    """
     from precinto.settings import load_settings
 
-    asyncio.run(_up(load_settings(beside_up=False), lab=lab))
+    asyncio.run(_up(load_settings(beside_up=False), lab=lab, as_json=as_json))
 
 
-async def _up(settings: Settings, *, lab: bool) -> None:
+async def _up(settings: Settings, *, lab: bool, as_json: bool) -> None:
     from precinto.embedded import embedded
 
     stop = asyncio.Event()
@@ -37,7 +42,7 @@ async def _up(settings: Settings, *, lab: bool) -> None:
 
             settings, _ = await stack.enter_async_context(lab_settings(settings))
         running = await stack.enter_async_context(embedded(settings, say))
-        _where(running)
+        _where(running, as_json=as_json)
         await stop.wait()
         say("stopping: running activities may finish")
 
@@ -47,7 +52,11 @@ def say(text: str) -> None:
     stderr().print(text, soft_wrap=True)
 
 
-def _where(running: Running) -> None:
+def _where(running: Running, *, as_json: bool) -> None:
+    if as_json:
+        emit({"temporal": running.settings.temporal_address, "ui": running.ui, "home": running.settings.home})
+        sys.stdout.flush()
+        return
     out = stdout()
     out.print(f"Temporal    {running.settings.temporal_address}")
     if running.ui:
@@ -57,28 +66,38 @@ def _where(running: Running) -> None:
 
 
 def setup(
-    lab: Annotated[bool, typer.Option("--lab", help="Also what the lab needs, for demo and tests.")] = False,
+    lab: Annotated[bool, typer.Option("--lab", help="Also what the lab and the demo need.")] = False,
+    tests: Annotated[bool, typer.Option("--tests", help="Also what every test needs; implies --lab.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Install what this machine lacks: the browser, the Temporal server, with --lab the name servers."""
+    """Install what this machine lacks.
+
+    The browser and the Temporal server; with --lab the name servers, with --tests PostgreSQL.
+    """
     from precinto.devserver import temporal_binary
-    from precinto.provision import install_missing
+    from precinto.provision import Need, install_missing
 
-    async def run() -> None:
-        await install_missing(lab=lab, progress=say)
-        await temporal_binary(say)
+    async def run() -> tuple[list[str], str]:
+        installed = await install_missing(Need.TESTS if tests else Need.LAB if lab else Need.RUN, say)
+        return [one.name for one in installed], str(await temporal_binary(say))
 
-    asyncio.run(run())
+    installed, temporal = asyncio.run(run())
+    if as_json:
+        emit({"installed": installed, "temporal": temporal})
 
 
-def bootstrap() -> None:
-    """Bring database, search attributes and sweep schedules to this version; for installations with a cluster."""
+def bootstrap(as_json: AsJson = False) -> None:
+    """Bring an installation to this version.
+
+    Database, search attributes and sweep schedules, for installations with a Temporal cluster; 'up' does it itself.
+    """
     from precinto import engine
     from precinto.domain.errors import BadInput
     from precinto.embedded import bootstrap as bring_up
     from precinto.registry import read_registry
     from precinto.settings import load_settings
 
-    async def run() -> None:
+    async def run() -> Settings:
         settings = load_settings()
         if not settings.temporal_address:
             raise BadInput(
@@ -86,13 +105,20 @@ def bootstrap() -> None:
             )
         client = await engine.connect(settings.temporal_address, settings.temporal_namespace)
         await bring_up(settings, client, read_registry(settings.registry))
+        return settings
 
-    asyncio.run(run())
-    say("database, search attributes and schedules are up to date")
+    settings = asyncio.run(run())
+    if as_json:
+        emit({"temporal": settings.temporal_address, "namespace": settings.temporal_namespace})
+    else:
+        say("database, search attributes and schedules are up to date")
 
 
 def doctor(as_json: AsJson = False) -> int:
-    """Check this machine and this installation; each line says ok, warn or fail, and what helps."""
+    """Check this machine and this installation.
+
+    Each line says ok, warn or fail, and what helps.
+    """
     from precinto.checks import Status, check_all
     from precinto.settings import load_settings
 

@@ -18,7 +18,10 @@ def ledger() -> None:
 
 @ledger_app.command()
 def verify(as_json: AsJson = False) -> int:
-    """Recompute the whole chain; a changed, removed or inserted row is named, and the exit code is 8."""
+    """Recompute the whole chain.
+
+    A changed, removed or inserted row is named, and the exit code is 8.
+    """
     from precinto.cli.opened import opened
     from precinto.store.ledger import BrokenChain
     from precinto.store.ledger import verify as verify_chain
