@@ -20,6 +20,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback(help=app.info.help)
+def every_command() -> None:
+    """Before each command: warnings of our own and of libraries go to standard error, never between an answer."""
+    from precinto.observability import set_up_logging
+
+    set_up_logging("WARNING")
+
+
 app.command()(demo.demo)
 app.command()(machine.up)
 app.command()(machine.setup)
