@@ -28,6 +28,7 @@ class Screen:
     def __init__(self, *, live: bool, quiet: bool) -> None:
         self._console: Console = stderr() if quiet else stdout()
         self._started = time.monotonic()
+        self._closed = False
         self._cases: list[CaseLine] = []
         self._timeline: list[Text] = []
         self._newest: deque[Text] = deque(maxlen=_LINES)
@@ -65,18 +66,18 @@ class Screen:
             self._draw()
 
     def close(self) -> None:
-        """End the redrawing and leave the whole story on the terminal."""
+        """End the redrawing and leave the whole story on the terminal, with the table as it stands."""
+        if self._closed:
+            return
+        self._closed = True
         if self._live:
             self._live.update(Text(""))
             self._live.stop()
             self._live = None
             self._console.print(Text("\n").join(self._timeline), soft_wrap=True)
-            self.final()
-
-    def final(self) -> None:
-        """Print the table once more, as it stands."""
-        self._console.print()
-        self._console.print(case_table(self._cases))
+        if self._cases:
+            self._console.print()
+            self._console.print(case_table(self._cases))
 
     def _draw(self) -> None:
         if self._live:
