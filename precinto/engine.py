@@ -247,7 +247,14 @@ async def schedule_sweeps(client: Client, vantages: Sequence[str], every: timede
 
 
 async def sweep_now(client: Client, vantage: str) -> Swept:
-    """Run a round of verification at a vantage at once, beside its schedule's own ticks, and wait for it."""
+    """Run a round of verification at a vantage at once, beside its schedule's own ticks, and wait for it.
+
+    Raises:
+        Unavailable: No worker would do it.
+    """
+    for queue in (stubs.CASES, stubs.probe_queue(vantage)):
+        if not await polled(client, queue):
+            raise Unavailable(f"no worker serves the queue {queue}: is 'up' or worker.py running?")
     return await client.execute_workflow(
         "VerificationSweep",
         SweepTask(vantage=vantage),

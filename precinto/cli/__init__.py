@@ -9,7 +9,7 @@ import typer
 from typer._click.exceptions import ClickException  # typer brings a click of its own
 
 from precinto.cli import cases, demo, machine, records
-from precinto.cli.output import Exit, exit_code, report
+from precinto.cli.output import Exit, exit_code, report, report_json
 from precinto.domain.errors import PrecintoError
 
 app = typer.Typer(
@@ -55,7 +55,10 @@ def run(arguments: list[str]) -> int:
     except typer.Abort:
         return Exit.INTERRUPTED
     except ClickException as error:
-        error.show()
+        if as_json:
+            report_json("Usage", error.format_message())
+        else:
+            error.show()
         return error.exit_code
     except KeyboardInterrupt:
         return Exit.INTERRUPTED

@@ -76,7 +76,7 @@ async def _take_in(rows: list[GoodRow], officer: str, *, dry_run: bool, quiet: b
 
     async with opened() as here:
         if dry_run:
-            return await _plan(here, rows)
+            return await _plan(here, rows, officer)
         desk = await here.desk()
         with Progress(console=stderr(), transient=True, disable=quiet or len(rows) < AT_ONCE) as progress:
             task = progress.add_task("Taking in referrals", total=len(rows))
@@ -96,10 +96,12 @@ async def taken_in(desk: Desk, rows: list[GoodRow], officer: str) -> AsyncIterat
             yield {**_place(row), **one.model_dump(exclude={"start"})}
 
 
-async def _plan(here: Opened, rows: list[GoodRow]) -> list[dict[str, Any]]:
+async def _plan(here: Opened, rows: list[GoodRow], officer: str) -> list[dict[str, Any]]:
     """What taking these rows in would do."""
+    from precinto.desk import operator_of
     from precinto.domain.evidence import guard
 
+    operator_of(here.registry.officers, officer)
     planned: list[dict[str, Any]] = []
     seen: set[str] = set()
     for row in rows:

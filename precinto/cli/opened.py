@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from sqlalchemy.exc import InterfaceError, OperationalError
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from precinto import engine
 from precinto.desk import Desk
@@ -51,6 +53,7 @@ async def opened() -> AsyncGenerator[Opened]:
     Raises:
         BadInput: Settings or registry are wrong.
         CannotHere: The database has no tables yet.
+        Unavailable: Database or Temporal do not answer, now or later in the block.
     """
     settings = load_settings()
     registry = read_registry(settings.registry)
@@ -59,5 +62,9 @@ async def opened() -> AsyncGenerator[Opened]:
         if not await database.ready():
             raise CannotHere("the database has no tables yet: run 'python starter.py up', or 'bootstrap'")
         yield Opened(settings, registry, Store(database))
+    except (OperationalError, InterfaceError) as error:
+        raise Unavailable(f"the database does not answer: {str(error.orig).splitlines()[0]}") from error
+    except RPCError as error:
+        raise Unavailable(f"Temporal says no: {error.message}") from error
     finally:
         await database.close()

@@ -78,11 +78,16 @@ def report(error: PrecintoError, *, as_json: bool) -> None:
     """Say on standard error what went wrong, in one line or as JSON."""
     code = error.code if isinstance(error, Refused) else type(error).__name__
     if as_json:
-        sys.stderr.write(json.dumps({"error": {"code": code, "message": str(error)}}, ensure_ascii=False) + "\n")
+        report_json(code, str(error))
         return
     word = {Refused: "refused", CannotHere: "cannot do that here", Unavailable: "not reachable"}
     kind = next((text for cls, text in word.items() if isinstance(error, cls)), "error")
     stderr().print(f"{kind}: {error}" + (f" [{code}]" if isinstance(error, Refused) else ""), soft_wrap=True)
+
+
+def report_json(code: str, message: str) -> None:
+    """Say on standard error, as JSON, what went wrong."""
+    sys.stderr.write(json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False) + "\n")
 
 
 def when(moment: datetime | None) -> str:

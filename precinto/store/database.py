@@ -7,6 +7,7 @@ taken first thing, so that two writers can never wait for each other crosswise.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, MetaData, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -56,11 +58,14 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = make_url(url)
+        try:
+            self.url = make_url(url)
+        except ArgumentError as error:
+            raise BadInput("database_url: not an address of a database") from error
+        self._file: Path | None = None
         match self.url.drivername:
             case "sqlite+aiosqlite":
-                if self.url.database:
-                    Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+                self._file = Path(self.url.database) if self.url.database else None
                 # One connection writes, so writers queue here instead of in SQLite's busy handler.
                 self._writer = _sqlite(url, "BEGIN IMMEDIATE", pool_size=1)
                 self._reader = _sqlite(url, "BEGIN", pool_size=4)
@@ -88,13 +93,17 @@ class Database:
 
     async def migrate(self) -> None:
         """Bring the schema to the newest version; idempotent, also when several processes start together."""
+        if self._file:
+            await asyncio.to_thread(self._file.parent.mkdir, parents=True, exist_ok=True)
         async with self._writer.begin() as connection:  # on SQLite, this alone shuts the others out
             if self._writer.dialect.name == "postgresql":
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
             await connection.run_sync(_upgrade)
 
     async def ready(self) -> bool:
-        """Whether the schema is there, in the newest version."""
+        """Whether the schema is there, in the newest version; looking leaves no file where there was none."""
+        if self._file and not await asyncio.to_thread(self._file.exists):
+            return False
         async with self._reader.connect() as connection:
             return await connection.run_sync(_is_newest)
 

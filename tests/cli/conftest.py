@@ -1,0 +1,120 @@
+"""An installation to give commands to: its settings in the environment, its home in the test's folder.
+
+The engine, the database and the workers are real; the ISPs behind them are those of ``tests/fakes.py``, and the
+registry names the same officers and ISPs, so that nothing is delivered anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from precinto.cli import run
+from precinto.store import Store
+from tests.authority import Authority, open_authority
+from tests.conftest import address
+from tests.fakes import OFFICERS, FakeIsp
+
+ROOT = Path(__file__).resolve().parents[2]
+ISPS = ("isp0", "isp1")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as the one JSON document that it is."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> dict[str, str]:
+        """The error on standard error as JSON; nothing was answered beside it."""
+        assert self.out == ""
+        return json.loads(self.err)["error"]
+
+
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, and a registry and a procedure beside it."""
+    for name in [name for name in os.environ if name.startswith("PRECINTO_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "registry.toml").write_text(registry())
+    monkeypatch.setenv("PRECINTO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PRECINTO_REGISTRY", str(tmp_path / "registry.toml"))
+    monkeypatch.setenv("PRECINTO_PROCEDURE", str(ROOT / "procedures" / "precautionary.toml"))
+    return tmp_path / "home"
+
+
+def registry() -> str:
+    """A registry with the officers and the ISPs of the fakes."""
+    officers = "".join(
+        f'[[officers]]\nid = "{one.id}"\nroles = {json.dumps([str(role) for role in one.roles])}\n' for one in OFFICERS
+    )
+    isps = "".join(
+        f'[[isps]]\nid = "{isp}"\nname = "{isp}"\nresolvers = ["127.0.0.1:53"]\nchannel = "smtp"\n[isps.options]\n'
+        f'server = "127.0.0.1:25"\nsender = "orders@autoridad.test"\nrecipient = "orders@{isp}.test"\n'
+        for isp in ISPS
+    )
+    return (
+        'authority = "autoridad"\ncontrol_resolvers = ["127.0.0.1:53"]\ncanary = "ejemplo.test"\n'
+        f'{officers}[[protected]]\nname = "gob.pe"\nreason = "government"\nsource = "test list"\n{isps}'
+    )
+
+
+@pytest.fixture
+def command(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs one command in this process."""
+    monkeypatch.setattr(sys, "argv", ["starter.py"])
+
+    def ran(*arguments: str) -> Answer:
+        capsys.readouterr()
+        code = run(list(arguments))
+        out, err = capsys.readouterr()
+        return Answer(code, out, err)
+
+    return ran
+
+
+@pytest.fixture
+def database(home: Path, sqlite_template: Path) -> Path:
+    """The installation's database, migrated and empty."""
+    home.mkdir()
+    (home / "precinto.db").write_bytes(sqlite_template.read_bytes())
+    return home / "precinto.db"
+
+
+@pytest.fixture
+def engine(temporal: WorkflowEnvironment, namespace: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The installation's Temporal; its address. No worker runs."""
+    monkeypatch.setenv("PRECINTO_TEMPORAL_ADDRESS", address(temporal))
+    monkeypatch.setenv("PRECINTO_TEMPORAL_NAMESPACE", namespace)
+    return address(temporal)
+
+
+@pytest.fixture
+async def authority(engine: str, client: Client, database: Path) -> AsyncGenerator[Authority]:
+    """The whole installation, with its workers. What runs beside them goes to a thread, see ``beside``."""
+    from precinto.store import Database
+
+    opened = Database(f"sqlite+aiosqlite:///{database}")
+    async with open_authority(client, Store(opened), {isp: FakeIsp() for isp in ISPS}) as one:
+        yield one
+    await opened.close()
