@@ -94,7 +94,7 @@ async def test_it_gets_what_it_needs_beside_our_own_environment(keeper: Supervis
 async def test_one_that_ends_at_its_start_is_reported_with_the_end_of_its_log(
     keeper: Supervisor, tmp_path: Path
 ) -> None:
-    fails = "[print(f'line {n}') for n in range(50)]; raise SystemExit('there is no database')"
+    fails = "[print(f'line {n}', flush=True) for n in range(50)]; raise SystemExit('there is no database')"
     with pytest.raises(Unavailable, match=r"(?s)server ended at its start: .*there is no database$") as failed:
         await keeper.start(service(tmp_path, fails), serves(tmp_path))
     assert "line 49" in str(failed.value)

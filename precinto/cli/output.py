@@ -10,7 +10,7 @@ import sys
 from collections.abc import Collection
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -45,13 +45,17 @@ _PIPE_WIDTH = 240
 
 def stdout() -> Console:
     """Where answers for people go."""
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    return Console(highlight=False, markup=False, emoji=False, width=width)
+    return _console(sys.stdout)
 
 
 def stderr() -> Console:
     """Where progress, hints and errors go."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
 
 
 def emit(value: Any) -> None:

@@ -19,6 +19,9 @@ from precinto.store.verification import ObservationRow
 if TYPE_CHECKING:
     from lab.lab import Lab
 
+MAX_EVENTS, MAX_BYTES = 32, 5 * 1024
+"""Budget of a case's history, from its referral to its measured unblock, without a lapse."""
+
 _TIMES = {
     "referral_registered": "intake",
     "case_accepted": "evidence",
@@ -36,7 +39,10 @@ async def make_record(running: Running, store: Store, lab: Lab, seconds: float) 
     cases = [await _case(running, store.database, line) for line in lines]
     rows, head = await verify(store.database)
     isps = await _isps(lab, [line.target for line in lines])
+    restarts = {one: count for one, count in running.supervisor.restarts.items() if count}
     checks = _checks(cases, isps)
+    if not restarts:  # a killed process leaves events of its own: its task timed out and was given to another
+        checks.append(_history(cases))
     return {
         "ok": all(check["holds"] for check in checks),
         "seconds": round(seconds, 1),
@@ -45,7 +51,7 @@ async def make_record(running: Running, store: Store, lab: Lab, seconds: float) 
         "isps": isps,
         "ledger": {"rows": rows, "head": head},
         "temporal_ui": running.ui,
-        "restarts": {one: count for one, count in running.supervisor.restarts.items() if count},
+        "restarts": restarts,
     }
 
 
@@ -139,11 +145,14 @@ def _checks(cases: list[dict[str, Any]], isps: dict[str, Any]) -> list[dict[str,
         ),
         "every ISP took each order once": len(orders) == len(set(orders)),
         "customers of every ISP reach every name again": all(all(isps[i]["open_now"].values()) for i in isps),
-        "the reference history stays within 32 events and 5 KB": all(
-            case["history"]["events"] <= 32 and case["history"]["bytes"] <= 5 * 1024
-            for case in enforced
-            if not any(m["to"] == "lapsed" for m in case["standings"])
-        ),
         "nothing tried to leave loopback": not loopback.attempts(),
     }
     return [{"what": what, "holds": holds} for what, holds in checks.items()]
+
+
+def _history(cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """Whether a case without a hold and without a lapse stays within its budget."""
+    reference = [c for c in cases if not c["hold"] and not any(m["to"] == "lapsed" for m in c["standings"])]
+    sizes = [(case["history"]["events"], case["history"]["bytes"]) for case in reference]
+    within = bool(sizes) and all(events <= MAX_EVENTS and size <= MAX_BYTES for events, size in sizes)
+    return {"what": f"the reference history stays within {MAX_EVENTS} events and {MAX_BYTES} bytes", "holds": within}

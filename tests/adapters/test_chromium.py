@@ -7,7 +7,8 @@ import base64
 import json
 import os
 import struct
-from collections.abc import AsyncGenerator
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -94,15 +95,28 @@ def size(png: bytes) -> tuple[int, int]:
     return struct.unpack(">II", png[16:24])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _captures_of_this_process() -> Iterator[None]:
+    """Captures keep their homes in a folder of this process's own, because other tests capture at the same time.
+
+    It is not below pytest's: the browser's sockets are in there, and a socket's path is short (unix(7)).
+    """
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="pc-") as folder:
+        tempfile.tempdir = folder
+        yield
+        tempfile.tempdir = before
+
+
 def leftovers() -> list[str]:
-    """Command lines of processes that belong to a capture."""
+    """Command lines of processes that belong to a capture of this process."""
     found = []
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue  # it ended meanwhile
-        if "precinto-capture-" in line:
+        if f"{tempfile.gettempdir()}/precinto-capture-" in line:
             found.append(line)
     return found
 

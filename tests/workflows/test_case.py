@@ -112,11 +112,12 @@ class TestTheList:
         await authority.under_review(case, other_than=bundle)
         phase, second = await self.listed(authority, case)
 
-        async def escalated() -> bool:
-            return bool(await authority.escalations(case))
+        async def listed_anew() -> datetime | None:
+            _, due = await self.listed(authority, case)
+            return due if due != second else None
 
-        await until(escalated, "the escalation")
-        _, third = await self.listed(authority, case)
+        third = await until(listed_anew, "a new term in the list")
+        assert await authority.escalations(case)
         assert phase == stubs.INVESTIGATION
         assert first is not None
         assert second is not None
