@@ -110,7 +110,7 @@ class VerificationActivities:
     async def _closed(self, task: EndTask, ending: Ending, moment: datetime) -> Ended:
         standings = await self._ports.verification.release(task.order)
         total = sum(standings.values())
-        left = total - standings.get(Standing.RELEASED, 0)
+        left = total - standings.get(Standing.RELEASED, 0) - standings.get(Standing.CARRIED_ON, 0)
         if left and moment < ending.release_until:
             raise NotYet(f"{left} of {total} unblocks are not measured yet", ending.recheck)
         closure = Closure.ESCALATED if left else Closure.UNBLOCKED

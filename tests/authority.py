@@ -31,7 +31,7 @@ from precinto.ports import Ports
 from precinto.store import Store
 from precinto.store.intake import CaseRow
 from precinto.store.ledger import LedgerRow
-from precinto.store.notification import NoticeRow, OrderRow, StandingRow
+from precinto.store.orders import NoticeRow, OrderRow, StandingRow
 from precinto.store.review import DecisionRow, EscalationRow
 from tests.fakes import FakeCrawler, FakeIsp, FakeProber, FakeRegistry, MemoryBlobs
 

@@ -34,7 +34,7 @@ from precinto.ports import Capture, CapturedFile, Ports
 from precinto.store import Database, Store, ledger
 from precinto.store.evidence import EvidenceStore
 from precinto.store.intake import CaseRow
-from precinto.store.notification import NoticeRow, NoticeState, OrderRow, StandingRow
+from precinto.store.orders import NoticeRow, NoticeState, OrderRow, StandingRow
 from tests.fakes import OFFICERS, FakeIsp, FakeProber, FakeRegistry, MemoryBlobs
 
 PAGE = b"<h1>convert any video</h1>" * 40

@@ -84,7 +84,11 @@ _TOLD: dict[str, Callable[[str, dict[str, Any]], str]] = {
     ),
     "notice_delivered": _delivered,
     "reminders_queued": lambda actor, body: f"to be reminded to {body['action']}: {', '.join(body['isps'])}",
-    "standing_changed": lambda actor, body: f"measured at {body['isp']}: {body['from']} -> {body['to']}",
+    "standing_changed": lambda actor, body: (
+        f"at {body['isp']} still blocked by order {body['under']}"
+        if "under" in body
+        else f"measured at {body['isp']}: {body['from']} -> {body['to']}"
+    ),
     "order_ended": lambda actor, body: (
         f"order {'revoked' if body['revoked'] else 'ended'}: every ISP is told to release"
     ),

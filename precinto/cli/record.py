@@ -12,7 +12,7 @@ from precinto.domain.case import Closure
 from precinto.embedded import Running
 from precinto.store import Database, Store
 from precinto.store.ledger import verify
-from precinto.store.notification import MeasureRow, OrderRow
+from precinto.store.orders import MeasureRow, OrderRow
 from precinto.store.overview import CaseLine, LedgerLine, case_file, case_lines
 from precinto.store.verification import ObservationRow
 

@@ -27,7 +27,7 @@ class Closure(StrEnum):
     """Why a closed case is closed."""
 
     UNBLOCKED = "unblocked"
-    """The order ended, and the unblock was measured at every ISP."""
+    """The order ended, and the unblock was measured at every ISP, unless another order carries the block on."""
     ESCALATED = "escalated"
     """The order ended; an ISP did not lift in time, and a human was told, with the names."""
     REJECTED = "rejected"

@@ -30,11 +30,25 @@ class Action(StrEnum):
 
 
 class Measure(Value):
-    """One target by one method under an order."""
+    """One target by one method under an order.
+
+    Attributes:
+        id: Derived from order, target and method.
+        target: Host to block.
+        method: How.
+        also_under: In a release: number of another order in force that blocks the same target. An ISP that keeps
+            one list of names leaves the name on it.
+    """
 
     id: str
     target: str
     method: Method = Method.DNS
+    also_under: str | None = None
+
+    def document(self) -> dict[str, str]:
+        """The item of a notice as ISPs read it."""
+        item = {"measure": self.id, "target": self.target, "method": self.method.value}
+        return item if self.also_under is None else {**item, "also_under": self.also_under}
 
 
 class Notice(Value):
@@ -71,7 +85,7 @@ class Notice(Value):
             "isp": self.isp,
             "from": self.valid_from.astimezone(UTC).isoformat(timespec="seconds"),
             "until": self.valid_until.astimezone(UTC).isoformat(timespec="seconds"),
-            "items": [{"measure": m.id, "target": m.target, "method": m.method.value} for m in self.items],
+            "items": [item.document() for item in self.items],
         }
 
 

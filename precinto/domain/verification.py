@@ -158,6 +158,8 @@ class Standing(StrEnum):
     """Measured blocked after the order's end and the term to comply."""
     RELEASED = "released"
     """Measured open after the order's end."""
+    CARRIED_ON = "carried_on"
+    """The order has ended, and another order in force blocks the same target: there is nothing to measure open."""
 
 
 def standing(ruling: Ruling, *, ended: bool, overdue: bool, before: Standing) -> Standing:

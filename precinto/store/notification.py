@@ -6,140 +6,40 @@ officers filed, whatever a workflow may claim.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import TypeVar
 
-from sqlmodel import Field, SQLModel, col, func, select, update
+from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.contracts import OrderTask
 from precinto.domain.case import Stage
 from precinto.domain.errors import NotFound, NotVerified, Refused
-from precinto.domain.notification import Action, Delivery, Measure, Method, Notice, measure_id, notice_id, order_id
+from precinto.domain.notification import Action, Delivery, Measure, Method, Notice, measure_id, order_id
 from precinto.domain.review import ORDER_OVER, Officer, carries_order
 from precinto.domain.verification import Standing
 from precinto.ports import OpenNotice
 from precinto.store import ledger
 from precinto.store.database import Database, now
 from precinto.store.intake import CaseRow, TargetRow, load_case
+from precinto.store.orders import (
+    AcknowledgementRow,
+    MeasureRow,
+    NoticeRow,
+    NoticeState,
+    OrderRow,
+    StandingRow,
+    load_order,
+    newest_notice,
+    queue_notices,
+    still_blocked,
+)
 from precinto.store.review import carried_out, docket_of, on_file, raise_escalation
 from precinto.store.together import Together
 
 R = TypeVar("R", "NoticeRow", "OrderRow", "CaseRow")
-
-
-class NoticeState(StrEnum):
-    """How far a notice has come. Delivered is not obeyed: that is measured."""
-
-    QUEUED = "queued"
-    DELIVERED = "delivered"
-    FAILED = "failed"
-    VOID = "void"
-    """A block that its ISP never got before the order ended."""
-
-
-class OrderRow(SQLModel, table=True):
-    """An order: in force from ``valid_from`` until ``ended_at``, which ``valid_until`` bounds."""
-
-    __tablename__ = "orders"  # pyright: ignore[reportAssignmentType]
-
-    id: str = Field(primary_key=True, max_length=36)
-    number: str = Field(max_length=20, unique=True)
-    case: str = Field(foreign_key="cases.id", index=True, max_length=40)
-    basis: str = Field(max_length=100)
-    bundle: str = Field(max_length=64)
-    valid_from: datetime
-    valid_until: datetime
-    ended_at: datetime | None = None
-    revoked: bool = False
-
-
-class MeasureRow(SQLModel, table=True):
-    """One target by one method under an order."""
-
-    __tablename__ = "measures"  # pyright: ignore[reportAssignmentType]
-
-    id: str = Field(primary_key=True, max_length=36)
-    order: str = Field(foreign_key="orders.id", index=True, max_length=36)
-    target: str = Field(max_length=253)
-    method: str = Field(max_length=10)
-
-
-class NoticeRow(SQLModel, table=True):
-    """A notice to one ISP; its id is derived, so it exists once."""
-
-    __tablename__ = "notices"  # pyright: ignore[reportAssignmentType]
-
-    id: str = Field(primary_key=True, max_length=36)
-    order: str = Field(foreign_key="orders.id", index=True, max_length=36)
-    isp: str = Field(max_length=64)
-    action: str = Field(max_length=10)
-    reminder: int
-    state: str = Field(max_length=10, index=True)
-    queued_at: datetime
-    tries: int = 0
-    delivered_at: datetime | None = None
-    receipt: str | None = Field(default=None, max_length=200)
-    problem: str | None = Field(default=None, max_length=500)
-
-
-class AcknowledgementRow(SQLModel, table=True):
-    """What an ISP says of one measure: a claim."""
-
-    __tablename__ = "acknowledgements"  # pyright: ignore[reportAssignmentType]
-
-    notice: str = Field(foreign_key="notices.id", primary_key=True, max_length=36)
-    measure: str = Field(foreign_key="measures.id", primary_key=True, max_length=36)
-    claim: str = Field(max_length=10)
-    code: str | None = Field(default=None, max_length=64)
-    at: datetime
-
-
-class StandingRow(SQLModel, table=True):
-    """Where one measure stands at one ISP, by what was measured."""
-
-    __tablename__ = "standings"  # pyright: ignore[reportAssignmentType]
-
-    measure: str = Field(foreign_key="measures.id", primary_key=True, max_length=36)
-    isp: str = Field(primary_key=True, max_length=64, index=True)
-    standing: str = Field(max_length=12)
-    since: datetime
-    ruling: str | None = Field(default=None, max_length=20)
-    measured_at: datetime | None = None
-    signalled_at: datetime | None = None
-
-
-async def load_order(session: AsyncSession, order: str) -> OrderRow:
-    """The row of an order.
-
-    Raises:
-        NotFound: No such order.
-    """
-    row = await session.get(OrderRow, order)
-    if row is None:
-        raise NotFound(f"there is no order {order!r}")
-    return row
-
-
-def queue_notices(
-    session: AsyncSession, order: OrderRow, isps: Iterable[str], action: Action, reminder: int = 0
-) -> None:
-    """Write one notice for each ISP, to be delivered."""
-    for isp in isps:
-        session.add(
-            NoticeRow(
-                id=notice_id(order.id, isp, action, reminder),
-                order=order.id,
-                isp=isp,
-                action=action.value,
-                reminder=reminder,
-                state=NoticeState.QUEUED.value,
-                queued_at=now(),
-            )
-        )
 
 
 class NotificationStore:
@@ -206,7 +106,11 @@ class NotificationStore:
             )
             found = list(queued)
             measures = await session.exec(select(MeasureRow).where(MeasureRow.order == order))
-            items = tuple(Measure(id=m.id, target=m.target, method=Method(m.method)) for m in measures)
+            others = await still_blocked(session, order) if action is Action.RELEASE else {}
+            items = tuple(
+                Measure(id=m.id, target=m.target, method=Method(m.method), also_under=others.get(m.target))
+                for m in measures
+            )
             return [OpenNotice(notice=_notice(row, n, items), queued_at=n.queued_at) for n in found]
 
     async def delivered(self, notice: str, delivery: Delivery, at: datetime) -> None:
@@ -256,7 +160,7 @@ class NotificationStore:
             )
             reminded: list[str] = []
             for isp in sorted(lapsed):
-                newest = await _newest(session, order, isp, action)
+                newest = await newest_notice(session, order, isp, action)
                 if newest is None or newest.delivered_at is None:
                     continue
                 if newest.reminder and newest.delivered_at + term > now:
@@ -327,7 +231,7 @@ async def _release_again(session: AsyncSession, order: OrderRow, isp: str) -> No
     if case.stage == Stage.CLOSED:
         await raise_escalation(session, case.id, "block_after_end", isp)
         return
-    newest = await _newest(session, order.id, isp, Action.RELEASE)
+    newest = await newest_notice(session, order.id, isp, Action.RELEASE)
     if newest is None or newest.state != NoticeState.QUEUED:
         queue_notices(session, order, [isp], Action.RELEASE, newest.reminder + 1 if newest else 0)
     await session.exec(
@@ -338,16 +242,6 @@ async def _release_again(session: AsyncSession, order: OrderRow, isp: str) -> No
         )
         .values(standing=Standing.PENDING.value, since=now())
     )
-
-
-async def _newest(session: AsyncSession, order: str, isp: str, action: Action) -> NoticeRow | None:
-    found = await session.exec(
-        select(NoticeRow)
-        .where(NoticeRow.order == order, NoticeRow.isp == isp, NoticeRow.action == action)
-        .order_by(col(NoticeRow.reminder).desc())
-        .limit(1)
-    )
-    return found.first()
 
 
 async def _write_order(session: AsyncSession, task: OrderTask, case: CaseRow) -> OrderRow:
@@ -408,16 +302,3 @@ async def _all_told(session: AsyncSession, order: OrderRow) -> None:
     if (await session.exec(waiting)).one() == 0:
         case.advance(Stage.VERIFICATION)
         session.add(case)
-
-
-async def void_blocks(session: AsyncSession, order: str) -> None:
-    """Take back the block notices that no ISP got: the order has ended."""
-    await session.exec(
-        update(NoticeRow)
-        .where(
-            col(NoticeRow.order) == order,
-            col(NoticeRow.action) == Action.BLOCK.value,
-            col(NoticeRow.state) == NoticeState.QUEUED.value,
-        )
-        .values(state=NoticeState.VOID.value)
-    )

@@ -19,7 +19,7 @@ from precinto.store.database import Database
 from precinto.store.evidence import BundleRow, EvidenceItemRow
 from precinto.store.intake import CaseRow, FindingRow, ReferralRow, TargetRow, load_case
 from precinto.store.ledger import LedgerRow
-from precinto.store.notification import AcknowledgementRow, MeasureRow, NoticeRow, OrderRow, StandingRow
+from precinto.store.orders import AcknowledgementRow, MeasureRow, NoticeRow, OrderRow, StandingRow
 from precinto.store.review import DecisionRow, EscalationRow
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ class CaseFile(Value):
     ledger: tuple[LedgerLine, ...]
 
 
-_WORST = ("lapsed", "overstaying", "pending", "compliant", "released")
+_WORST = ("lapsed", "overstaying", "pending", "compliant", "carried_on", "released")
 
 
 async def case_lines(database: Database, *, closed: bool = True, cases: Sequence[str] | None = None) -> list[CaseLine]:

@@ -22,7 +22,7 @@ from precinto.ports import Due, Ending, Round
 from precinto.store import ledger
 from precinto.store.database import Database, now
 from precinto.store.intake import CaseRow, load_case
-from precinto.store.notification import (
+from precinto.store.orders import (
     MeasureRow,
     NoticeRow,
     NoticeState,
@@ -30,6 +30,7 @@ from precinto.store.notification import (
     StandingRow,
     load_order,
     queue_notices,
+    still_blocked,
     void_blocks,
 )
 from precinto.store.review import carried_out, on_file, raise_escalation
@@ -49,6 +50,10 @@ class ObservationRow(SQLModel, table=True):
     ruling: str = Field(max_length=20)
     rule: str = Field(max_length=40)
     rules: str = Field(max_length=20)
+
+
+_SETTLED = (Standing.RELEASED.value, Standing.CARRIED_ON.value)
+"""Standings at which nothing more is asked of an ISP."""
 
 
 class VerificationStore:
@@ -72,7 +77,7 @@ class VerificationStore:
                     CaseRow.stage != Stage.CLOSED,
                     StandingRow.isp == isp,
                     StandingRow.measure > after,
-                    StandingRow.standing != Standing.RELEASED,
+                    col(StandingRow.standing).not_in(_SETTLED),
                     # An ISP that never confirmed the order may have blocked all the same.
                     or_(col(MeasureRow.order).in_(delivered), col(OrderRow.ended_at).is_not(None)),
                 )
@@ -113,6 +118,7 @@ class VerificationStore:
             case = await load_case(session, task.case)
             terms = case.snapshot()
             if order.ended_at is not None:
+                await _carry_on(session, order, now())
                 return _ending(case, order.ended_at, terms)
             actor = "engine"
             if task.revocation is not None:
@@ -128,6 +134,7 @@ class VerificationStore:
             for row in standings:
                 row.standing, row.since, row.signalled_at = Standing.PENDING.value, task.at, None
                 session.add(row)
+            await _carry_on(session, order, task.at)
             case.advance(Stage.UNBLOCKING)
             # From the moment when the ISPs can be told: an outage of ours must not run against them.
             case.due_at = max(task.at, now()) + terms.release
@@ -160,9 +167,27 @@ class VerificationStore:
                 orders = await session.exec(select(OrderRow.id).where(OrderRow.case == case))
                 for order in orders:
                     left = await _standings(session, order)
-                    for isp in sorted({s.isp for s in left if s.standing != Standing.RELEASED}):
+                    for isp in sorted({s.isp for s in left if s.standing not in _SETTLED}):
                         await raise_escalation(session, case, "block_not_lifted", isp)
             await ledger.append(session, "case_closed", {"closure": closure.value}, case=case)
+
+
+async def _carry_on(session: AsyncSession, order: OrderRow, at: datetime) -> None:
+    """What another order in force blocks too will not be measured open: say so, instead of blaming the ISPs."""
+    others = await still_blocked(session, order.id)
+    if not others:
+        return
+    measures = await session.exec(
+        select(MeasureRow).where(MeasureRow.order == order.id, col(MeasureRow.target).in_(others))
+    )
+    under = {row.id: others[row.target] for row in measures}
+    for row in await _standings(session, order.id):
+        if row.measure in under and row.standing not in _SETTLED:
+            body = {"measure": row.measure, "isp": row.isp, "from": row.standing, "to": Standing.CARRIED_ON.value}
+            body["under"] = under[row.measure]
+            row.standing, row.since = Standing.CARRIED_ON.value, at
+            session.add(row)
+            await ledger.append(session, "standing_changed", body, case=order.case)
 
 
 def _ending(case: CaseRow, ended_at: datetime, terms: Terms) -> Ending:

@@ -13,7 +13,7 @@ from activities.notification import GIVE_UP_AFTER, NotificationActivities
 from precinto.contracts import Notified, OrderTask
 from precinto.domain.errors import NotVerified, Refused, Throttled, Unavailable
 from precinto.domain.notification import Action, Delivery, Notice, notice_id
-from precinto.store.notification import NoticeRow
+from precinto.store.orders import NoticeRow
 from tests.activities.conftest import World
 from tests.authority import decision
 from tests.fakes import FakeIsp

@@ -101,6 +101,19 @@ async def test_the_records_are_the_name_and_all_below_it(policy: PolicyServers, 
     assert delivery.acknowledgements == ()
 
 
+async def test_a_name_that_another_order_blocks_too_stays_in_the_zone(
+    policy: PolicyServers, channel: RpzChannel
+) -> None:
+    target, alone = new_target(), new_target()
+    await channel.deliver(notice(Action.BLOCK, target, alone))
+    release = notice(Action.RELEASE, target, alone)
+    kept, gone = release.items
+    kept = kept.model_copy(update={"also_under": "2026-000007"})
+    await channel.deliver(release.model_copy(update={"items": (kept, gone)}))
+    records = await asyncio.to_thread(policy.records)
+    assert {name for name in records if target in name or alone in name} == {target, f"*.{target}"}
+
+
 async def test_an_order_on_a_name_below_another_stands_by_itself(policy: PolicyServers, channel: RpzChannel) -> None:
     # The wildcard of the one answers queries for the other: asked by query, the second order would seem done.
     target = new_target()

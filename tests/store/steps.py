@@ -40,12 +40,18 @@ def manifest(case: str, attempt: int = 1) -> Manifest:
     )
 
 
-async def open_case(store: Store, target: str = "y2mate.com", opened_by: str = "operator-1", **more: object) -> str:
+async def open_case(
+    store: Store,
+    target: str = "y2mate.com",
+    opened_by: str = "operator-1",
+    kind: TargetKind = TargetKind.DOMAIN,
+    **more: object,
+) -> str:
     """A case in evidence."""
     terms = more.get("terms", TERMS)
     assert isinstance(terms, Terms)
     findings = more.get("findings", ())
-    case = (await store.intake.register(referral(target), findings, opened_by, terms)).case  # type: ignore[arg-type]
+    case = (await store.intake.register(referral(target, kind=kind), findings, opened_by, terms)).case  # type: ignore[arg-type]
     await store.intake.accept(case)
     return case
 

@@ -17,7 +17,7 @@ from precinto.domain.review import Outcome, decision_id
 from precinto.domain.verification import Ruling, Standing
 from precinto.store import Store, ledger
 from precinto.store.intake import CaseRow
-from precinto.store.notification import AcknowledgementRow, NoticeRow, OrderRow, StandingRow
+from precinto.store.orders import AcknowledgementRow, NoticeRow, OrderRow, StandingRow
 from precinto.store.review import EscalationRow
 from tests.fakes import OFFICERS
 from tests.store.steps import ISPS, TERMS, deliver, end, file, issue, measured, open_case, order_task, seal

@@ -10,12 +10,13 @@ from sqlmodel import func, select
 
 from precinto.domain.case import Closure, Stage
 from precinto.domain.errors import IllegalTransition, NotFound, NotVerified
+from precinto.domain.intake import TargetKind
 from precinto.domain.notification import Action, Method, measure_id
 from precinto.domain.review import Outcome
 from precinto.domain.verification import Facts, Ruling, Standing, judge
 from precinto.store import Store, ledger
 from precinto.store.intake import CaseRow
-from precinto.store.notification import OrderRow, StandingRow
+from precinto.store.orders import OrderRow, StandingRow
 from precinto.store.review import EscalationRow
 from precinto.store.verification import ObservationRow
 from tests.store.steps import ISPS, TERMS, deliver, end, file, issue, measured, open_case
@@ -235,6 +236,32 @@ class TestEnd:
         ending = await end(store, case, order, told_late)
         assert ending.release_until >= before + TERMS.release
         assert await end(store, case, order, told_late) == ending
+
+    async def test_a_name_that_another_order_blocks_too_stays_blocked_and_nobody_is_blamed(
+        self, store: Store, case: str, order: str, measure: str
+    ) -> None:
+        """Two cases, one about the domain and one about an address in it: one name at the resolvers."""
+        other_case = await open_case(store, "https://y2mate.com/en", kind=TargetKind.URL)
+        other = await issue(store, other_case, valid_from=NOW)
+        await end(store, case, order, NOW)
+        assert await standing(store, measure) == Standing.CARRIED_ON
+        [notice] = [n.notice for n in await store.notification.undelivered(order, Action.RELEASE)][:1]
+        assert [item.also_under for item in notice.items] == ["2026-000002"]
+        assert await store.verification.release(order) == {Standing.CARRIED_ON: 2}
+        # The last order takes the block with it.
+        await end(store, other_case, other, NOW)
+        [notice] = [n.notice for n in await store.notification.undelivered(other, Action.RELEASE)][:1]
+        assert [item.also_under for item in notice.items] == [None]
+        assert await store.verification.release(other) == {Standing.PENDING: 2}
+
+    async def test_an_order_that_comes_while_the_unblock_is_awaited_carries_the_block_on(
+        self, store: Store, case: str, order: str, measure: str
+    ) -> None:
+        await end(store, case, order, NOW)
+        assert await standing(store, measure) == Standing.PENDING
+        await issue(store, await open_case(store, "https://y2mate.com/en", kind=TargetKind.URL), valid_from=NOW)
+        await end(store, case, order, NOW)
+        assert await standing(store, measure) == Standing.CARRIED_ON
 
     async def test_an_order_of_another_case_cannot_be_ended(self, store: Store, order: str) -> None:
         other = await open_case(store, "flvto.biz")

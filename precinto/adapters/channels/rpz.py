@@ -105,7 +105,9 @@ class RpzChannel:
             Refused: A target cannot be a name in the zone, or the primary refuses; says what to check.
             Unavailable: The primary does not answer now, or the secret cannot be read.
         """
-        owners = [owner for item in notice.items for owner in self._owners(item.target)]
+        # One zone serves every order: a name that another order blocks too stays in it.
+        items = [item for item in notice.items if item.also_under is None]
+        owners = [owner for item in items for owner in self._owners(item.target)]
         key = self._key()
         try:
             async with asyncio.timeout(self._options.deadline_seconds), _Primary(self._options, key) as primary:
