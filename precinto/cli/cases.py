@@ -61,7 +61,7 @@ def refer(
                 bad.append(row)
             else:
                 good.append(row)
-    taken = asyncio.run(_take_in(good, officer, dry_run=dry_run, quiet=as_json))
+    taken = asyncio.run(_take_in(good, officer, dry_run=dry_run, quiet=as_json)) if good else []
     if as_json:
         emit({"dry_run": dry_run, "referrals": taken, "bad": bad})
     else:

@@ -31,11 +31,22 @@ def up(
 
 
 async def _up(settings: Settings, *, lab: bool, as_json: bool) -> None:
+    """Run until a signal says stop, also while everything still starts; a second signal does not wait."""
+    work = asyncio.create_task(_run(settings, lab=lab, as_json=as_json))
+
+    def stop() -> None:
+        say("stopping: running activities may finish")
+        work.cancel()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+async def _run(settings: Settings, *, lab: bool, as_json: bool) -> None:
     from precinto.embedded import embedded
 
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with contextlib.AsyncExitStack() as stack:
         if lab:
             from precinto.cli.playground import lab_settings
@@ -43,8 +54,7 @@ async def _up(settings: Settings, *, lab: bool, as_json: bool) -> None:
             settings, _ = await stack.enter_async_context(lab_settings(settings))
         running = await stack.enter_async_context(embedded(settings, say))
         _where(running, as_json=as_json)
-        await stop.wait()
-        say("stopping: running activities may finish")
+        await asyncio.Event().wait()
 
 
 def say(text: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precinto.domain.errors import CannotHere
+from precinto.domain.errors import BadInput, CannotHere, Unavailable
 from precinto.loopback import refuse_non_loopback
 from precinto.settings import Settings
 
@@ -21,9 +21,11 @@ async def lab_settings(settings: Settings) -> AsyncGenerator[tuple[Settings, Lab
     """Open the lab in the home folder; from here on, nothing of this process leaves loopback.
 
     Raises:
+        BadInput: A lab runs in this home already, or its path is too long.
         CannotHere: A program that the lab needs is missing.
+        Unavailable: The lab did not open, or a server of it died.
     """
-    from lab.errors import MissingProgram
+    from lab.errors import FolderTaken, LabError, MissingProgram
     from lab.lab import open_lab
 
     refuse_non_loopback()
@@ -40,3 +42,7 @@ async def lab_settings(settings: Settings) -> AsyncGenerator[tuple[Settings, Lab
             yield settings.model_copy(update=update), lab
     except MissingProgram as missing:
         raise CannotHere(f"{missing}, or: python starter.py setup --lab") from missing
+    except FolderTaken as taken:
+        raise BadInput(f"PRECINTO_HOME: {taken}") from taken
+    except LabError as failed:
+        raise Unavailable(f"the lab: {failed}") from failed
