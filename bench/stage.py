@@ -147,6 +147,8 @@ class Stage:
             stdout=pipe,
             stderr=subprocess.DEVNULL if quiet else None,
             text=True,
+            # As in an installation: the sandbox loads workflow modules anew for every case, from bytecode.
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{self._folder.name}/bytecode"},
         )
         self._processes[role] = process
         return process
