@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from temporalio.client import Client
@@ -25,8 +26,12 @@ class Opened:
     """One installation, as a command sees it."""
 
     settings: Settings
-    registry: Registry
     store: Store
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Officers, ISPs and guard lists; read when a command asks, for the records can be looked at without."""
+        return read_registry(self.settings.registry)
 
     async def client(self) -> Client:
         """A client of the installation's Temporal.
@@ -51,17 +56,16 @@ async def opened() -> AsyncGenerator[Opened]:
     """Open the installation of this process's settings.
 
     Raises:
-        BadInput: Settings or registry are wrong.
+        BadInput: A setting is wrong.
         CannotHere: The database has no tables yet.
         Unavailable: Database or Temporal do not answer, now or later in the block.
     """
     settings = load_settings()
-    registry = read_registry(settings.registry)
     database = Database(settings.database)
     try:
         if not await database.ready():
             raise CannotHere("the database has no tables yet: run 'python starter.py up', or 'bootstrap'")
-        yield Opened(settings, registry, Store(database))
+        yield Opened(settings, Store(database))
     except (OperationalError, InterfaceError) as error:
         raise Unavailable(f"the database does not answer: {str(error.orig).splitlines()[0]}") from error
     except RPCError as error:
