@@ -5,17 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator
 from enum import StrEnum
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from precinto import devserver, engine, stubs
-from precinto.domain.errors import BadInput, PrecintoError
+from precinto.adapters.crawlers.browser import find_chromium
+from precinto.domain.errors import BadInput, CannotHere, PrecintoError
 from precinto.domain.model import Value
 from precinto.ports import Registry
 from precinto.procedures import load_terms
-from precinto.provision import PROGRAMS, Need
+from precinto.provision import CHROMIUM, PROGRAMS, Need
 from precinto.registry import read_registry
 from precinto.settings import Settings
 from precinto.store import Database
@@ -53,8 +55,9 @@ async def check_all(settings: Settings) -> list[Check]:
 def _programs(settings: Settings) -> list[Check]:
     checks: list[Check] = []
     for program in PROGRAMS:
-        path = settings.chromium if program.name == "chromium" and settings.chromium else program.found()
-        if path:
+        if program is CHROMIUM and settings.chromium:
+            checks.append(_named_browser(settings.chromium))
+        elif path := program.found():
             checks.append(Check(status=Status.OK, what=program.name, found=str(path)))
         else:
             status = Status.FAIL if program.need is Need.RUN else Status.WARN
@@ -68,8 +71,16 @@ def _programs(settings: Settings) -> list[Check]:
     return checks
 
 
+def _named_browser(configured: Path) -> Check:
+    try:
+        return Check(status=Status.OK, what=CHROMIUM.name, found=str(find_chromium(configured)))
+    except CannotHere as error:
+        return Check(status=Status.FAIL, what=CHROMIUM.name, found=str(error), hint="name another, or none")
+
+
 def _disk(settings: Settings) -> Check:
-    home = settings.home if settings.home.exists() else settings.home.absolute().parent
+    home = settings.home.absolute()
+    home = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(home).free
     low = free < LOW_DISK_BYTES
     hint = "captures are refused when the disk is full: make room" if low else ""

@@ -1,0 +1,64 @@
+"""What the doctor looks at, where the command's own tests in ``tests/cli/test_machine.py`` do not."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from precinto import checks
+from precinto.checks import Check, Status, check_all
+from precinto.settings import Settings
+
+
+async def check(settings: Settings, what: str) -> Check:
+    """The one line about something."""
+    [found] = [one for one in await check_all(settings) if one.what == what]
+    return found
+
+
+async def test_the_checks_come_in_the_order_in_which_they_depend_on_one_another(tmp_path: Path) -> None:
+    names = [one.what for one in await check_all(Settings(home=tmp_path))]
+    order = [
+        names.index(name) for name in ("chromium", "temporal", "disk", "registry", "procedure", "database", "engine")
+    ]
+    assert order == sorted(order)
+
+
+async def test_a_browser_that_is_named_but_not_there_is_a_failure(tmp_path: Path) -> None:
+    found = await check(Settings(home=tmp_path, chromium=tmp_path / "no-browser"), "chromium")
+    assert found.status is Status.FAIL
+    assert "PRECINTO_CHROMIUM" in found.found
+
+
+async def test_a_browser_that_is_named_and_there_is_used(tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.touch(0o755)
+    found = await check(Settings(home=tmp_path, chromium=browser), "chromium")
+    assert (found.status, found.found) == (Status.OK, str(browser))
+
+
+async def test_the_disk_of_a_home_is_looked_at_before_there_is_a_home(tmp_path: Path) -> None:
+    found = await check(Settings(home=tmp_path / "not" / "yet" / "there"), "disk")
+    assert found.found.endswith(f" GB free in {tmp_path}")
+
+
+async def test_a_disk_that_is_nearly_full_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size is made up: a test cannot fill a disk."""
+    usage = namedtuple("usage", "total used free")(10**12, 10**12, checks.LOW_DISK_BYTES - 1)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    found = await check(Settings(home=tmp_path), "disk")
+    assert (found.status, found.found) == (Status.WARN, f"2.0 GB free in {tmp_path}")
+    assert found.hint
+
+
+async def test_a_cluster_of_ones_own_needs_no_server_on_this_machine(tmp_path: Path) -> None:
+    names = [one.what for one in await check_all(Settings(home=tmp_path, temporal_address="127.0.0.1:1"))]
+    assert "temporal" not in names
+
+
+async def test_an_address_that_is_none_is_a_failure_of_the_engine(tmp_path: Path) -> None:
+    found = await check(Settings(home=tmp_path, temporal_address="no such host:1"), "engine")
+    assert found.status is Status.FAIL
+    assert "is not host:port" in found.found
