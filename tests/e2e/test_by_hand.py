@@ -34,15 +34,15 @@ Command = Callable[..., Any]
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home of the installation; its orders outlast the test, and the end of one is looked at every second."""
     for name in [name for name in os.environ if name.startswith("PRECINTO_")]:
         monkeypatch.delenv(name)
     procedure = (ROOT / "procedures" / "demo.toml").read_text().replace("seconds = 18", "hours = 1")
-    (tmp_path / "procedure.toml").write_text(procedure)
-    monkeypatch.setenv("PRECINTO_PROCEDURE", str(tmp_path / "procedure.toml"))
-    monkeypatch.setenv("PRECINTO_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+    (folder / "procedure.toml").write_text(procedure)
+    monkeypatch.setenv("PRECINTO_PROCEDURE", str(folder / "procedure.toml"))
+    monkeypatch.setenv("PRECINTO_HOME", str(folder / "home"))
+    return folder / "home"
 
 
 @pytest.fixture

@@ -26,9 +26,8 @@ KILLS = (
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
+def record(folder: Path) -> Iterator[dict]:
     """The record of a demo during which three processes were killed."""
-    folder = tmp_path_factory.mktemp("faults")
     command = [
         sys.executable, "starter.py", "demo", "--json", "--pace", "2",
         "--home", str(folder / "home"), "--output", str(folder / "demo.json"),
