@@ -20,6 +20,7 @@ from typing import IO
 
 from bench.plan import Carried, Load
 from bench.server import temporal
+from precinto.embedded import any_free_port
 from precinto.supervisor import tied
 
 ROLES = ("client", "worker", "server")
@@ -78,7 +79,7 @@ class Stage:
         self._processes: dict[str, subprocess.Popen[str]] = {}
 
     def __enter__(self) -> Stage:
-        address = f"127.0.0.1:{_free_port()}"
+        address = f"127.0.0.1:{any_free_port()}"
         folder = Path(self._folder.name)
         try:
             self._start("server", temporal(address, folder / "temporal.db"), subprocess.DEVNULL)
@@ -184,12 +185,6 @@ def _memory(pid: int) -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError(f"process {pid} has no proportional set size")
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _answers(address: str, within: float = 30) -> None:

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import DaemonFailed, MissingProgram
+from precinto.supervisor import tied
 
 _PACKAGES = {
     "named": "bind9",
     "openssl": "openssl",
-    "setpriv": "util-linux",
     "unbound": "unbound",
 }
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # daemons live there, and a user's PATH often leaves it out
@@ -30,9 +30,6 @@ _POLL_SECONDS = 0.02
 _START_SECONDS = 15.0
 _STOP_SECONDS = 3.0
 _TAIL_LINES = 15
-
-_IF_PARENT_LIVES = '[ "$PPID" = "$0" ] && exec "$@"'
-"""A parent that died before the request reached the kernel sends no signal any more: then do not even begin."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Children:
         log = folder / "output.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                program("setpriv"), "--pdeathsig", "KILL", "/bin/sh", "-c", _IF_PARENT_LIVES, str(os.getpid()), *argv,
+                *tied(argv),
                 cwd=folder, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         child = Child(name, process, log)

@@ -16,11 +16,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from precinto import engine, stubs
 from precinto.contracts import Admission
+from precinto.domain import review
 from precinto.domain.errors import Refused, Unavailable
 from precinto.domain.evidence import Finding, guard
 from precinto.domain.intake import Referral
 from precinto.domain.model import digest
-from precinto.domain.review import Decision, Docket, Officer, Outcome, Role, admit, decision_id, reviewer
+from precinto.domain.review import Decision, Docket, Outcome, Role, admit, decision_id, reviewer
 from precinto.domain.terms import Terms
 from precinto.ports import Registered, Registry
 from precinto.store import Store
@@ -53,7 +54,7 @@ class Desk:
         Raises:
             Refused: ``unknown_officer`` or ``not_an_operator``.
         """
-        operator_of(self._registry.officers, operator)
+        review.operator(self._registry.officers, operator)
         taken = [
             await self._store.intake.register(one, self.findings(one), operator, self._terms) for one in referrals
         ]
@@ -157,20 +158,6 @@ class Desk:
             raise _unanswered(case) from error
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             raise _unanswered(case) from error
-
-
-def operator_of(officers: Sequence[Officer], officer: str) -> Officer:
-    """The officer, if appointed to open cases.
-
-    Raises:
-        Refused: ``unknown_officer`` or ``not_an_operator``.
-    """
-    found = next((one for one in officers if one.id == officer), None)
-    if found is None:
-        raise Refused("unknown_officer", f"{officer!r} is not an officer of this authority")
-    if Role.OPERATOR not in found.roles:
-        raise Refused("not_an_operator", f"{officer!r} is not appointed to open cases")
-    return found
 
 
 def _unanswered(case: str) -> Unavailable:

@@ -169,7 +169,7 @@ class Ports:
         Raises:
             Unavailable: There is no free port.
         """
-        for port in (wanted, *[_any_free() for _ in range(20)]):
+        for port in (wanted, *[any_free_port() for _ in range(20)]):
             claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
                 claim.bind(f"\0precinto-port-{port}")
@@ -187,7 +187,8 @@ class Ports:
             self._claims.pop().close()
 
 
-def _any_free() -> int:
+def any_free_port() -> int:
+    """A port of 127.0.0.1 where nobody listens now."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from precinto import engine
 from precinto.devserver import server_command, temporal_binary
+from precinto.embedded import any_free_port
 from precinto.supervisor import Service, supervised
 
 # A namespace that was just made knows its search attributes at once; an installation has one namespace, and waits.
@@ -20,15 +20,8 @@ _OPTIONS = ("--dynamic-config-value", "system.forceSearchAttributesCacheRefreshO
 @asynccontextmanager
 async def temporal_server(folder: Path) -> AsyncGenerator[WorkflowEnvironment]:
     """A server whose database and log are in this folder; it is gone when the block ends, or this process."""
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{any_free_port()}"
     command = server_command(await temporal_binary(print), address, None, folder / "temporal.db", _OPTIONS)
     async with supervised(folder) as supervisor:
         await supervisor.start(Service("temporal", command), lambda: engine.ready(address))
         yield WorkflowEnvironment.from_client(await engine.connect(address))
-
-
-def free_port() -> int:
-    """A port of loopback where nobody listens."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

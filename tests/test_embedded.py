@@ -14,13 +14,12 @@ from temporalio.testing import WorkflowEnvironment
 
 from precinto import engine, stubs
 from precinto.domain.errors import BadInput, Unavailable
-from precinto.embedded import Ports, embedded
+from precinto.embedded import Ports, any_free_port, embedded
 from precinto.settings import Settings, load_settings
 from precinto.store import Database
 from tests.authority import until
 from tests.cli.conftest import ISPS, ROOT, registry
 from tests.conftest import address
-from tests.temporal import free_port
 
 
 @pytest.fixture
@@ -109,7 +108,7 @@ class TestPorts:
     """Two installations that start together never take the same port."""
 
     def test_the_wanted_port_where_it_is_free(self) -> None:
-        wanted, ports = free_port(), Ports()
+        wanted, ports = any_free_port(), Ports()
         assert ports.take(wanted) == wanted
         ports.release()
 
@@ -121,7 +120,7 @@ class TestPorts:
         ports.release()
 
     def test_another_one_where_another_installation_is_about_to_listen(self) -> None:
-        wanted, first, second = free_port(), Ports(), Ports()
+        wanted, first, second = any_free_port(), Ports(), Ports()
         assert first.take(wanted) == wanted
         assert second.take(wanted) != wanted
         first.release()

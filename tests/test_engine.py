@@ -20,15 +20,15 @@ import workflows
 from precinto import engine, stubs
 from precinto.domain.errors import BadInput, CannotHere, NotYet, Refused, Unavailable
 from precinto.domain.intake import Service
+from precinto.embedded import any_free_port
 from tests.authority import TERMS, until
 from tests.conftest import address
-from tests.temporal import free_port
 
 # ---------------------------------------------------------------------------------------------------- the connection
 
 
 async def test_a_server_that_does_not_answer_is_named() -> None:
-    nobody = f"127.0.0.1:{free_port()}"
+    nobody = f"127.0.0.1:{any_free_port()}"
     with pytest.raises(Unavailable, match=f"^Temporal does not answer at {nobody}: "):
         await engine.connect(nobody)
     assert not await engine.ready(nobody)

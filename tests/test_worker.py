@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.temporal import free_port
+from precinto.embedded import any_free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,7 +40,7 @@ def worker(home: Path, **environment: str) -> tuple[int, list[dict[str, Any]]]:
     ],
 )
 def test_what_a_person_can_mend_is_told_in_one_line(tmp_path: Path, environment: dict[str, str], reason: str) -> None:
-    code, log = worker(tmp_path, **{key: text.format(port=free_port()) for key, text in environment.items()})
+    code, log = worker(tmp_path, **{key: text.format(port=any_free_port()) for key, text in environment.items()})
     [line] = log
     assert code == 1
     assert (line["event"], line["level"], line["logger"]) == ("worker_cannot_serve", "error", "precinto.worker")

@@ -61,7 +61,6 @@ class TwinCase:
     def __init__(self, start: Start) -> None:
         self._bundle = ""
         self._verdict: Verdict | None = None
-        self._notified = False
 
     @workflow.run
     async def run(self, start: Start) -> str:

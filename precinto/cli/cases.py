@@ -98,10 +98,10 @@ async def taken_in(desk: Desk, rows: list[GoodRow], officer: str) -> AsyncIterat
 
 async def _plan(here: Opened, rows: list[GoodRow], officer: str) -> list[dict[str, Any]]:
     """What taking these rows in would do."""
-    from precinto.desk import operator_of
+    from precinto.domain import review
     from precinto.domain.evidence import guard
 
-    operator_of(here.registry.officers, officer)
+    review.operator(here.registry.officers, officer)
     planned: list[dict[str, Any]] = []
     seen: set[str] = set()
     for row in rows:

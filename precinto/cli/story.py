@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OPERATOR, FIRST, SECOND = "operator-1", "reviewer-1", "reviewer-2"
-HELD = "tramites.gob.pe"
-LIAR = "andes"
 
 APPROVAL = "The bundle shows a recording being converted and offered for download without the right holder's licence."
 REJECTION = "The bundle shows a state portal and no converter: the referral is mistaken, and the name is protected."

@@ -195,15 +195,32 @@ def carries_order(decisions: Sequence[Decision], docket: Docket, officers: Seque
         )
 
 
+def operator(officers: Sequence[Officer], officer: str) -> Officer:
+    """The officer, if appointed to open cases.
+
+    Raises:
+        Refused: ``unknown_officer`` or ``not_an_operator``.
+    """
+    found = _officer(officers, officer)
+    if Role.OPERATOR not in found.roles:
+        raise Refused("not_an_operator", f"{officer!r} is not appointed to open cases")
+    return found
+
+
 def reviewer(officers: Sequence[Officer], officer: str) -> Officer:
     """The officer, if appointed to review.
 
     Raises:
         Refused: ``unknown_officer`` or ``not_a_reviewer``.
     """
+    found = _officer(officers, officer)
+    if not {Role.REVIEWER, Role.LEGAL_HEAD} & set(found.roles):
+        raise Refused("not_a_reviewer", f"{officer!r} is not appointed to review")
+    return found
+
+
+def _officer(officers: Sequence[Officer], officer: str) -> Officer:
     found = next((o for o in officers if o.id == officer), None)
     if found is None:
         raise Refused("unknown_officer", f"{officer!r} is not an officer of this authority")
-    if not {Role.REVIEWER, Role.LEGAL_HEAD} & set(found.roles):
-        raise Refused("not_a_reviewer", f"{officer!r} is not appointed to review")
     return found

@@ -22,8 +22,8 @@ from precinto.domain.errors import (
     Throttled,
     Unavailable,
 )
+from precinto.embedded import any_free_port
 from tests.cli.conftest import Command
-from tests.temporal import free_port
 
 ERRORS = {
     BadInput("registry.toml: authority: Field required"): Exit.USAGE,
@@ -143,7 +143,7 @@ def test_an_address_that_is_no_databases(command: Command, monkeypatch: pytest.M
 
 def test_a_database_that_does_not_answer(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "correct-horse"  # noqa: S105 - looked for where it must not be
-    url = f"postgresql+psycopg://precinto:{secret}@127.0.0.1:{free_port()}/precinto"
+    url = f"postgresql+psycopg://precinto:{secret}@127.0.0.1:{any_free_port()}/precinto"
     monkeypatch.setenv("PRECINTO_DATABASE_URL", url)
     answer = command("cases")
     assert answer.code == 7
@@ -166,7 +166,7 @@ def test_no_engine_at_all(command: Command) -> None:
 
 @pytest.mark.usefixtures("database")
 def test_an_engine_that_does_not_answer(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PRECINTO_TEMPORAL_ADDRESS", address := f"127.0.0.1:{free_port()}")
+    monkeypatch.setenv("PRECINTO_TEMPORAL_ADDRESS", address := f"127.0.0.1:{any_free_port()}")
     answer = command("sweep")
     assert answer.code == 7
     assert answer.err.startswith(f"not reachable: Temporal does not answer at {address}: ")
