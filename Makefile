@@ -64,8 +64,8 @@ histories: setup ## Record the histories that the replay tests hold on to, anew
 
 .PHONY: lock
 lock: $(READY) ## Resolve the dependencies anew into the hashed locks
-	@$(UV) pip compile --quiet pyproject.toml --generate-hashes --no-emit-index-url --python-version 3.11 --universal -o requirements.lock
-	@$(UV) pip compile --quiet pyproject.toml --group dev --generate-hashes --no-emit-index-url --python-version 3.11 --universal -c requirements.lock -o requirements-dev.lock
+	@$(UV) pip compile --quiet pyproject.toml --extra apps --generate-hashes --no-emit-index-url --python-version 3.11 --universal -o requirements.lock
+	@$(UV) pip compile --quiet pyproject.toml --extra apps --group dev --generate-hashes --no-emit-index-url --python-version 3.11 --universal -c requirements.lock -o requirements-dev.lock
 
 .PHONY: clean
 clean: ## Remove what was built and what the demo left

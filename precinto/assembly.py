@@ -12,7 +12,7 @@ from datetime import timedelta
 from temporalio.client import Client
 
 from precinto.adapters.blobs.local import LocalBlobStore
-from precinto.adapters.crawlers.chromium import ChromiumCrawler
+from precinto.adapters.crawlers.web.crawler import WebCrawler
 from precinto.adapters.probers.dns import DnsProber
 from precinto.domain.intake import TargetKind
 from precinto.engine import TemporalSignals
@@ -38,7 +38,7 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
     registry = read_registry(settings.registry)
     database = Database(settings.database)
     store = Store(database)
-    crawler = ChromiumCrawler(
+    crawler = WebCrawler(
         executable=settings.chromium,
         resolvers=registry.control_resolvers,
         ports=settings.lab_ports,

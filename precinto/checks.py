@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from precinto import devserver, engine, stubs
-from precinto.adapters.crawlers.browser import find_chromium
+from precinto.adapters.crawlers.web.browser import find_chromium
 from precinto.domain.errors import BadInput, CannotHere, PrecintoError
 from precinto.domain.model import Value
 from precinto.ports import Registry

@@ -47,20 +47,27 @@ class Accepted(Value):
 
 
 class CaptureTask(Value):
-    """Capture the evidence of a case; ``attempt`` counts the rounds from 1 (a reviewer may ask for another)."""
+    """Capture the evidence of a case; ``round`` counts from 1: a reviewer may ask for another.
+
+    An attempt that fails half-way is tried again in the same round, as an attempt and a bundle of its own.
+    """
 
     v: Literal[1] = 1
     case: str
-    attempt: int
+    round: int
     review_until: Instant
 
 
 class Sealed(Value):
-    """A sealed bundle: its digest and the number of its files. What is in it, the database knows."""
+    """A sealed bundle: its digest and the number of its files. What is in it, the database knows.
+
+    ``hold``: two different reviewers must approve, by what intake and the proportionality file found.
+    """
 
     v: Literal[1] = 1
     bundle: Digest
     items: int
+    hold: bool
 
 
 class Escalation(Value):

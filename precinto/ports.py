@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from precinto.contracts import Accepted, EndTask, OrderTask, Sealed
 from precinto.domain.case import Closure
-from precinto.domain.evidence import Finding, Manifest, ProtectedName
-from precinto.domain.intake import Referral, Target, TargetKind
-from precinto.domain.model import Instant, Value
+from precinto.domain.evidence import Finding, Manifest, Missing, ProtectedName
+from precinto.domain.intake import Referral, Service, Target, TargetKind
+from precinto.domain.model import Digest, Instant, Value
 from precinto.domain.notification import Action, Delivery, Notice
+from precinto.domain.proportionality import TargetFacts
 from precinto.domain.review import Decision, Docket, Officer
 from precinto.domain.terms import Terms
 from precinto.domain.verification import Facts, Standing, Verdict
@@ -24,12 +26,28 @@ from precinto.domain.verification import Facts, Standing, Verdict
 # ---------------------------------------------------------------------------------------------- outside world
 
 
+class Subject(Value):
+    """What is to be captured.
+
+    Attributes:
+        case: The case it is captured for.
+        target: The target in normal form.
+        service: What the service does; chooses the capture recipe.
+        page: For an app: the store or download page where it is offered, as the referral says; None if it does not.
+    """
+
+    case: str
+    target: Target
+    service: Service
+    page: str | None = None
+
+
 class CapturedFile(Value):
-    """One file as a crawler hands it over: ``name`` inside the bundle, ``media_type``, the bytes."""
+    """One file as a crawler hands it over: ``name`` inside the bundle, ``media_type``, and where it lies now."""
 
     name: str
     media_type: str
-    content: bytes
+    path: Path
 
 
 class Capture(Value):
@@ -41,6 +59,8 @@ class Capture(Value):
         tools: Programs that took part, name to version.
         vantage: Where the visit was made from.
         failure: Why the visit failed, or None. A site that is down is a failure that is kept, not an error.
+        missing: What a whole capture would hold and this one does not.
+        recipe: Digest of the recipe that was followed, which is one of the files; None where there is none.
     """
 
     files: tuple[CapturedFile, ...]
@@ -48,18 +68,98 @@ class Capture(Value):
     tools: dict[str, str]
     vantage: str
     failure: str | None = None
+    missing: tuple[Missing, ...] = ()
+    recipe: Digest | None = None
 
 
 class Crawler(Protocol):
     """Visits a target and brings back what a visitor saw."""
 
-    async def capture(self, target: Target) -> Capture:
+    async def capture(self, subject: Subject, folder: Path) -> Capture:
         """Visit the target once.
+
+        Args:
+            subject: What to capture.
+            folder: An empty folder for the files; whoever calls removes it.
 
         Raises:
             Unavailable: The crawler itself (its browser, its resolver) cannot work now; trying again may help.
         """
         ...
+
+
+class Investigation(Value):
+    """What was found out about a target beside its visit.
+
+    Attributes:
+        files: What was asked and answered, as it came.
+        facts: What the proportionality rules weigh.
+        tools: Programs and dated lists that took part, name to version.
+        missing: Questions that got no answer, and why.
+    """
+
+    files: tuple[CapturedFile, ...]
+    facts: TargetFacts
+    tools: dict[str, str]
+    missing: tuple[Missing, ...] = ()
+
+
+class Investigator(Protocol):
+    """Finds out who and what stands behind a target: names, addresses, networks, registration, fingerprints."""
+
+    async def investigate(self, subject: Subject, capture: Capture, folder: Path) -> Investigation:
+        """Ask once; a source that does not answer is missing, never an error.
+
+        Args:
+            subject: What was captured.
+            capture: What the crawler brought back.
+            folder: Where the capture's files lie, and where new ones go.
+        """
+        ...
+
+
+class Sealer(Protocol):
+    """Signs for the authority."""
+
+    async def sign(self, content: bytes) -> bytes:
+        """A detached signature over these bytes: PKCS#7 SignedData, DER, with the signer's certificates.
+
+        Raises:
+            Unavailable: The key cannot be used now.
+        """
+        ...
+
+
+class Timestamper(Protocol):
+    """A time-stamp authority (RFC 3161)."""
+
+    @property
+    def name(self) -> str:
+        """Short id of the authority."""
+        ...
+
+    async def stamp(self, content: bytes) -> Stamp:
+        """A token over the SHA-256 of these bytes, checked against the authority's own root.
+
+        Raises:
+            Unavailable: The authority does not answer now.
+            Refused: ``bad_timestamp``: what it answered is no token for these bytes.
+        """
+        ...
+
+
+class Stamp(Value):
+    """A time-stamp token.
+
+    Attributes:
+        authority: Short id of who gave it.
+        token: The TimeStampToken, DER (a CMS ContentInfo: what ``openssl ts -verify -token_in`` reads).
+        at: The moment it states.
+    """
+
+    authority: str
+    token: bytes
+    at: Instant
 
 
 class Channel(Protocol):
@@ -95,6 +195,10 @@ class BlobStore(Protocol):
         """Store the bytes (again is the same) and return their SHA-256."""
         ...
 
+    async def put_file(self, path: Path) -> tuple[str, int]:
+        """Store a file, however large, in little memory; returns its SHA-256 and its size in bytes."""
+        ...
+
     async def get(self, sha256: str) -> bytes:
         """The bytes.
 
@@ -102,6 +206,10 @@ class BlobStore(Protocol):
             NotFound: Nothing is stored under this digest.
             Refused: ``corrupt_blob``: what is stored does not have this digest.
         """
+        ...
+
+    async def get_file(self, sha256: str, path: Path) -> None:
+        """Write the bytes to a new file, however large, in little memory; errors as ``get``, and then no file."""
         ...
 
 

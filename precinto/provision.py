@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from precinto.adapters.crawlers.browser import find_chromium
+from precinto.adapters.crawlers.web.browser import find_chromium
 from precinto.domain.errors import CannotHere
 
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # name servers live there, and a user's PATH often leaves it out

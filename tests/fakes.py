@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from precinto.domain.errors import NotFound
 from precinto.domain.evidence import ProtectedName
-from precinto.domain.intake import Target
+from precinto.domain.model import digest
 from precinto.domain.notification import Action, Delivery, Notice
 from precinto.domain.review import Officer, Role
 from precinto.domain.verification import Answer, Facts
-from precinto.ports import Capture, CapturedFile, Isp
+from precinto.ports import Capture, CapturedFile, Isp, Subject
 
 OFFICERS = (
     Officer(id="reviewer-1", roles=(Role.REVIEWER,)),
@@ -31,9 +32,12 @@ class FakeCrawler:
     def __init__(self) -> None:
         self.visits: list[str] = []
 
-    async def capture(self, target: Target) -> Capture:
+    async def capture(self, subject: Subject, folder: Path) -> Capture:
+        target = subject.target
         self.visits.append(target.value)
-        page = CapturedFile(name="page.html", media_type="text/html", content=f"<h1>{target.value}".encode())
+        path = folder / "page.html"
+        path.write_text(f"<h1>{target.value}")
+        page = CapturedFile(name="page.html", media_type="text/html", path=path)
         addresses = {target.host: ("127.0.1.1",)} if target.host else {}
         return Capture(files=(page,), addresses=addresses, tools={"fake": "1"}, vantage="test")
 
@@ -112,10 +116,15 @@ class MemoryBlobs:
         self.content: dict[str, bytes] = {}
 
     async def put(self, content: bytes) -> str:
-        from precinto.domain.model import digest
-
         self.content[name := digest(content)] = content
         return name
+
+    async def put_file(self, path: Path) -> tuple[str, int]:
+        content = path.read_bytes()
+        return await self.put(content), len(content)
+
+    async def get_file(self, sha256: str, path: Path) -> None:
+        path.write_bytes(await self.get(sha256))
 
     async def get(self, sha256: str) -> bytes:
         if sha256 not in self.content:

@@ -84,8 +84,8 @@ class EnforcementCase:
         return ended
 
     async def _until_decided(self) -> Ended:
-        attempt = 1
-        await self._evidence(attempt)
+        number = 1
+        await self._evidence(number)
         while True:
             match await self._review():
                 case Outcome.APPROVE:
@@ -94,8 +94,8 @@ class EnforcementCase:
                 case Outcome.REJECT if await self._conclude():
                     return Ended(closure=Closure.REJECTED, isps=0, overstaying=0)
                 case Outcome.RETURN if await self._conclude():
-                    attempt += 1
-                    await self._evidence(attempt)
+                    number += 1
+                    await self._evidence(number)
                     self._list(stubs.INVESTIGATION)
                 case _:
                     pass  # what the workflow was told, the files did not bear out: the case is under review again
@@ -106,16 +106,16 @@ class EnforcementCase:
         accepted = await stubs.ACCEPT.local(CaseRef(case=self._case))
         self._reviewed = Review(docket=Docket(bundle=None, barred=accepted.barred, hold=accepted.hold))
 
-    async def _evidence(self, attempt: int) -> None:
+    async def _evidence(self, number: int) -> None:
         self._enter(Stage.EVIDENCE, None)
         # A returned case is no longer under review: decisions on its old bundle must not count.
         self._reviewed = self._reviewed.of(None)
         self._review_until = review_until = workflow.now() + self._review_term
         sealed = await stubs.SEAL.start(
-            CaptureTask(case=self._case, attempt=attempt, review_until=review_until),
+            CaptureTask(case=self._case, round=number, review_until=review_until),
             summary="Seal the evidence",
         )
-        self._reviewed = self._reviewed.of(sealed.bundle)
+        self._reviewed = self._reviewed.of(sealed.bundle, hold=sealed.hold)
         self._enter(Stage.REVIEW, review_until)
 
     async def _review(self) -> Outcome:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from precinto.domain.intake import Target, shared_platform
+from precinto.domain.intake import Service, Target, shared_platform
 from precinto.domain.model import Digest, Instant, Value, canonical_json, digest
 
 
@@ -30,33 +30,69 @@ class EvidenceItem(Value):
     sha256: Digest
 
 
+class Missing(Value):
+    """Something that a whole capture would hold and this one does not, and why: completeness is part of the proof.
+
+    Attributes:
+        what: A file, a step of the recipe, or the address of a request without its body.
+        reason: Why it is not there.
+    """
+
+    what: str = Field(min_length=1, max_length=2_100)
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class Clock(Value):
+    """How far the clock that a capture was timed by could be trusted.
+
+    Attributes:
+        synchronised: Whether the system says that its clock follows a time server.
+        offset_us: Correction still outstanding, in microseconds; None where the system does not tell.
+        error_us: Largest error the system admits, in microseconds; None where it does not tell.
+        source: Who said so.
+    """
+
+    synchronised: bool
+    offset_us: int | None
+    error_us: int | None
+    source: str
+
+
 class Manifest(Value):
-    """What a bundle consists of; its canonical JSON is what the digest is taken of.
+    """What a bundle consists of; its canonical JSON is what is signed, stamped and decided on.
 
     Attributes:
         v: Version of this format.
         case: Case id.
-        attempt: Which capture of this case, from 1; failed ones are kept too.
+        attempt: Which attempt at capturing this case, from 1: each retry is a new one, and failed ones are sealed too.
         target: What was captured.
+        service: What the service does, which chose the recipe.
+        recipe: Digest of the capture recipe that was followed; None where there is none.
         started_at: When the capture began.
         finished_at: When it ended.
         vantage: Where the capture was made from.
+        clock: The clock that these times are of.
         tools: Name and version of each program that took part.
         addresses: Addresses the target's names resolved to. Evidence only: never a target.
         failure: Why the capture failed, or None.
+        missing: What a whole capture would hold beside.
         items: The files, sorted by name.
     """
 
     v: int = 1
     case: str
-    attempt: int
+    attempt: int = Field(ge=1)
     target: Target
+    service: Service
+    recipe: Digest | None
     started_at: Instant
     finished_at: Instant
     vantage: str
+    clock: Clock
     tools: dict[str, str]
     addresses: dict[str, tuple[str, ...]]
     failure: str | None = None
+    missing: tuple[Missing, ...] = ()
     items: tuple[EvidenceItem, ...]
 
     def canonical(self) -> bytes:

@@ -129,9 +129,13 @@ class Review(Value):
     docket: Docket
     decisions: tuple[Decision, ...] = ()
 
-    def of(self, bundle: str | None) -> Review:
-        """The review of another bundle (None: of nothing yet), on which nobody has decided."""
-        return Review(docket=self.docket.model_copy(update={"bundle": bundle, "approvals": ()}))
+    def of(self, bundle: str | None, *, hold: bool = False) -> Review:
+        """The review of another bundle (None: of nothing yet), on which nobody has decided.
+
+        ``hold``: the evidence holds the case for two reviewers. A hold stays: nothing but a human's decision ends it.
+        """
+        held = self.docket.hold or hold
+        return Review(docket=self.docket.model_copy(update={"bundle": bundle, "approvals": (), "hold": held}))
 
     def admit(self, decision: Decision) -> None:
         """Let a decision in, or say why not.

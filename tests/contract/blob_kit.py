@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,20 @@ class BlobStoreContract:
         name = await blobs.put(content)
         assert name == digest(content)
         assert await blobs.get(name) == content
+
+    @pytest.mark.parametrize("size", [0, 1, 3 * 2**20 + 1])
+    async def test_a_file_goes_in_and_comes_out(self, blobs: BlobStore, tmp_path: Path, size: int) -> None:
+        content = bytes(size)
+        (tmp_path / "in").write_bytes(content)
+        assert await blobs.put_file(tmp_path / "in") == (digest(content), size)
+        await blobs.get_file(digest(content), tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == content
+        assert await blobs.get(digest(content)) == content
+
+    async def test_a_file_that_cannot_be_had_is_not_begun(self, blobs: BlobStore, tmp_path: Path) -> None:
+        with pytest.raises(NotFound):
+            await blobs.get_file(digest(b"never put"), tmp_path / "out")
+        assert not (tmp_path / "out").exists()
 
     async def test_putting_again_is_the_same(self, blobs: BlobStore) -> None:
         assert await blobs.put(b"twice") == await blobs.put(b"twice")

@@ -7,18 +7,21 @@ from then on, and is checked against its name whenever it is read.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import io
 import os
 import re
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
 from precinto.domain.errors import BadInput, NotFound, Refused, Unavailable
-from precinto.domain.model import digest
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _READ_ONLY = 0o444
+_CHUNK = 2**20
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,18 @@ class LocalBlobStore:
         """
         return await asyncio.to_thread(self._put, content)
 
+    async def put_file(self, path: Path) -> tuple[str, int]:
+        """Store a file, however large, in little memory; returns its SHA-256 and its size in bytes.
+
+        Raises:
+            Unavailable: The folder cannot be written now.
+        """
+        return await asyncio.to_thread(self._put_file, path)
+
+    async def get_file(self, sha256: str, path: Path) -> None:
+        """Write the bytes to a new file, however large, in little memory; errors as ``get``, and then no file."""
+        await asyncio.to_thread(self._get_file, sha256, path)
+
     async def get(self, sha256: str) -> bytes:
         """The bytes.
 
@@ -58,45 +73,79 @@ class LocalBlobStore:
         return self._folder / sha256[:2] / sha256[2:4] / sha256
 
     def _put(self, content: bytes) -> str:
-        sha256 = digest(content)
-        path = self._path(sha256)
+        return self._store(io.BytesIO(content))[0]
+
+    def _put_file(self, path: Path) -> tuple[str, int]:
+        with path.open("rb") as file:
+            return self._store(file)
+
+    def _store(self, source: BinaryIO) -> tuple[str, int]:
+        """Write beside, and hash what is written: what becomes a blob is what was hashed."""
+        incoming = self._folder / "incoming"
+        name = None
         try:
-            if path.exists():
-                if path.read_bytes() == content:
-                    return sha256
-                log.error("blob_replaced", sha256=sha256, reason="the stored bytes did not have this digest")
-            self._write(path, content)
+            _make_folder(incoming)
+            handle, name = tempfile.mkstemp(dir=incoming)
+            with os.fdopen(handle, "wb") as file:
+                sha256, size = _copy(source, file)
+                file.flush()
+                os.fchmod(file.fileno(), _READ_ONLY)
+                os.fsync(file.fileno())
+            self._keep(Path(name), sha256)
         except OSError as error:
-            raise Unavailable(f"blob {sha256} cannot be stored: {error.strerror or error}") from error
-        return sha256
+            raise Unavailable(f"nothing can be stored in {self._folder}: {error.strerror or error}") from error
+        finally:
+            if name is not None:
+                Path(name).unlink(missing_ok=True)
+        return sha256, size
+
+    def _keep(self, written: Path, sha256: str) -> None:
+        path = self._path(sha256)
+        if path.exists():
+            with path.open("rb") as file:
+                if _copy(file, None)[0] == sha256:
+                    return
+            log.error("blob_replaced", sha256=sha256, reason="the stored bytes did not have this digest")
+        _make_folder(path.parent)
+        written.rename(path)
+        _sync_folder(path.parent)
 
     def _get(self, sha256: str) -> bytes:
+        content = io.BytesIO()
+        self._load(sha256, content)
+        return content.getvalue()
+
+    def _get_file(self, sha256: str, path: Path) -> None:
         try:
-            content = self._path(sha256).read_bytes()
+            with path.open("xb") as file:
+                self._load(sha256, file)
+        except FileExistsError as error:
+            raise BadInput(f"{path}: is there already") from error
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def _load(self, sha256: str, sink: BinaryIO) -> None:
+        try:
+            with self._path(sha256).open("rb") as file:
+                found, _ = _copy(file, sink)
         except FileNotFoundError as error:
             raise NotFound(f"no blob {sha256}") from error
         except OSError as error:
             raise Unavailable(f"blob {sha256} cannot be read: {error.strerror or error}") from error
-        if digest(content) != sha256:
+        if found != sha256:
             raise Refused("corrupt_blob", f"what is stored as blob {sha256} does not have this digest")
-        return content
 
-    def _write(self, path: Path, content: bytes) -> None:
-        incoming = self._folder / "incoming"
-        for folder in (incoming, path.parent):
-            _make_folder(folder)
-        handle, name = tempfile.mkstemp(dir=incoming)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fchmod(file.fileno(), _READ_ONLY)
-                os.fsync(file.fileno())
-            Path(name).rename(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+
+def _copy(source: BinaryIO, sink: BinaryIO | None) -> tuple[str, int]:
+    """Copy to the end; returns the SHA-256 and the size of what was copied."""
+    hasher, size = hashlib.sha256(), 0
+    while chunk := source.read(_CHUNK):
+        hasher.update(chunk)
+        size += len(chunk)
+        if sink is not None:
+            sink.write(chunk)
+    return hasher.hexdigest(), size
 
 
 def _make_folder(folder: Path) -> None:

@@ -22,7 +22,7 @@ import dns.exception
 import dns.nameserver
 import dns.resolver
 
-from precinto.adapters.crawlers.addresses import Address, closed
+from precinto.adapters.crawlers.guard.addresses import Address, closed
 from precinto.domain.errors import Unavailable
 
 PORTS = frozenset({80, 443, 8080, 8443})

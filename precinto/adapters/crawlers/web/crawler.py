@@ -11,14 +11,14 @@ from typing import Any
 
 from playwright.async_api import Error
 
-from precinto.adapters.crawlers.browser import find_chromium, launched, sandboxed
-from precinto.adapters.crawlers.egress import BYTES, Guard
-from precinto.adapters.crawlers.record import readable
-from precinto.adapters.crawlers.visit import Visit
+from precinto.adapters.crawlers.guard.egress import BYTES, Guard
+from precinto.adapters.crawlers.web.browser import find_chromium, launched, sandboxed
+from precinto.adapters.crawlers.web.record import readable, written
+from precinto.adapters.crawlers.web.visit import Visit
 from precinto.domain.errors import BadInput, Unavailable
 from precinto.domain.intake import Target, TargetKind
 from precinto.domain.model import canonical_json
-from precinto.ports import Capture, CapturedFile
+from precinto.ports import Capture, CapturedFile, Subject
 
 VANTAGE = "control"
 """Captures resolve names by the control resolvers, which stand under no ISP's policy."""
@@ -27,7 +27,7 @@ LOAD_SECONDS = 30.0
 """What a page may take to load, at most half of the visit's time: the rest is for what is kept."""
 
 
-class ChromiumCrawler:
+class WebCrawler:
     """Port ``Crawler`` for domains and URLs."""
 
     def __init__(
@@ -54,7 +54,7 @@ class ChromiumCrawler:
         self._timeout = timeout
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def capture(self, target: Target) -> Capture:
+    async def capture(self, subject: Subject, folder: Path) -> Capture:
         """Visit a domain or URL once.
 
         A domain is opened over https and, where no connection can be made, over http. A certificate that the
@@ -65,14 +65,14 @@ class ChromiumCrawler:
             CannotHere: There is no browser on this machine.
             BadInput: The target is no web address.
         """
-        addresses = _addresses(target)
+        addresses = _addresses(subject.target)
         executable = find_chromium(self._executable)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._running.add(task)
         try:
             async with Guard(self._resolvers, self._ports, BYTES) as guard:
-                return await self._visit(executable, guard, addresses)
+                return await self._visit(executable, guard, addresses, folder)
         finally:
             self._running.discard(task)
 
@@ -84,7 +84,7 @@ class ChromiumCrawler:
         if running:
             await asyncio.wait(running)
 
-    async def _visit(self, executable: Path, guard: Guard, addresses: Sequence[str]) -> Capture:
+    async def _visit(self, executable: Path, guard: Guard, addresses: Sequence[str], folder: Path) -> Capture:
         visit: Visit | None = None
         tools = {"playwright": version("playwright"), "sandbox": "on" if sandboxed() else "off (root)"}
         seconds = self._timeout.total_seconds()
@@ -93,7 +93,7 @@ class ChromiumCrawler:
                 asyncio.timeout(seconds),
                 launched(executable, guard.address, self._ca) as context,
             ):
-                visit = Visit(context, guard, patience_seconds=min(LOAD_SECONDS, seconds / 2))
+                visit = Visit(context, guard, folder, patience_seconds=min(LOAD_SECONDS, seconds / 2))
                 tools["chromium"] = context.browser.version if context.browser else "unknown"
                 await visit.run(addresses)
         except TimeoutError as error:
@@ -106,7 +106,7 @@ class ChromiumCrawler:
             # The visit had begun: a page that brings the browser down does so every time, so it is kept as it is.
             visit.failure = visit.failure or f"the browser broke down: {readable(error.message)}"
         return Capture(
-            files=(*visit.files, *_records(visit, guard)),
+            files=(*visit.files, *_records(visit, guard, folder)),
             addresses=dict(guard.door.addresses),
             tools=tools,
             vantage=VANTAGE,
@@ -124,7 +124,7 @@ def _addresses(target: Target) -> tuple[str, ...]:
             raise BadInput(f"a target of kind {other} is not opened with a browser")
 
 
-def _records(visit: Visit, guard: Guard) -> list[CapturedFile]:
+def _records(visit: Visit, guard: Guard, folder: Path) -> list[CapturedFile]:
     refusals = [
         {"host": readable(r.host), "port": r.port, "rule": r.rule, "reason": readable(r.reason), "times": times}
         for r, times in guard.refusals.items()
@@ -135,7 +135,4 @@ def _records(visit: Visit, guard: Guard) -> list[CapturedFile]:
         "console.json": visit.record.events(),
         "refused.json": {"refusals": refusals, "unrecorded": guard.unrecorded},
     }
-    return [
-        CapturedFile(name=name, media_type="application/json", content=canonical_json(content))
-        for name, content in contents.items()
-    ]
+    return [written(folder, name, "application/json", canonical_json(content)) for name, content in contents.items()]

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from precinto.adapters.crawlers import browser, chromium
-from precinto.adapters.crawlers.chromium import ChromiumCrawler
-from precinto.adapters.crawlers.door import SILENCED
-from precinto.adapters.crawlers.lens import PICTURE
+from precinto.adapters.crawlers.guard.door import SILENCED
+from precinto.adapters.crawlers.web.crawler import WebCrawler
+from precinto.adapters.crawlers.web.lens import PICTURE
 from precinto.domain.errors import BadInput, CannotHere, Unavailable
 from precinto.domain.evidence import EvidenceItem
 from precinto.domain.intake import Target, TargetKind, normalise
@@ -55,10 +55,10 @@ async def forbidden() -> AsyncGenerator[Trap]:
 
 
 @pytest.fixture
-async def crawler(servers: Web, resolver: Names) -> AsyncGenerator[ChromiumCrawler]:
+async def crawler(servers: Web, resolver: Names) -> AsyncGenerator[WebCrawler]:
     servers.pages.clear()
     servers.hits.clear()
-    made = ChromiumCrawler(
+    made = WebCrawler(
         executable=None,
         resolvers=[resolver.address],
         ports=servers.ports,
@@ -122,7 +122,7 @@ def leftovers() -> list[str]:
 
 
 class TestAPageThatIsThere:
-    async def test_it_is_kept_as_a_visitor_saw_it(self, crawler: ChromiumCrawler, servers: Web) -> None:
+    async def test_it_is_kept_as_a_visitor_saw_it(self, crawler: WebCrawler, servers: Web) -> None:
         servers.pages |= {
             "example.com/": response("", "302 Found", "text/html", "Location: https://www.example.com/start"),
             "www.example.com/start": response(
@@ -172,12 +172,10 @@ class TestAPageThatIsThere:
         assert leftovers() == []
 
     async def test_a_site_that_speaks_no_tls_is_opened_over_http(
-        self, servers: Web, resolver: Names, crawler: ChromiumCrawler
+        self, servers: Web, resolver: Names, crawler: WebCrawler
     ) -> None:
         servers.pages["example.org/"] = response("<h1>plain</h1>")
-        plain_only = ChromiumCrawler(
-            None, [resolver.address], {80: servers.ports[80]}, servers.ca, timedelta(seconds=60)
-        )
+        plain_only = WebCrawler(None, [resolver.address], {80: servers.ports[80]}, servers.ca, timedelta(seconds=60))
         capture = await plain_only.capture(domain("example.org"))
         assert capture.failure is None
         assert b"<h1>plain</h1>" in content(capture, "page.html")
@@ -186,7 +184,7 @@ class TestAPageThatIsThere:
         assert "port 443 is not open" in opened[0]["failure"]
         assert facts(capture, "response.json")["tls"] is None
 
-    async def test_a_page_without_end_is_cut_and_says_so(self, crawler: ChromiumCrawler, servers: Web) -> None:
+    async def test_a_page_without_end_is_cut_and_says_so(self, crawler: WebCrawler, servers: Web) -> None:
         servers.pages["example.com/"] = response("<p style='height:90000px'>")
         capture = await crawler.capture(domain("example.com"))
         assert size(content(capture, "screenshot.png"))[1] == PICTURE[1]
@@ -195,7 +193,7 @@ class TestAPageThatIsThere:
 
 class TestASiteThatFails:
     async def test_one_that_is_down_is_a_failure_that_names_the_reason(
-        self, crawler: ChromiumCrawler, resolver: Names
+        self, crawler: WebCrawler, resolver: Names
     ) -> None:
         capture = await crawler.capture(domain("down.example.com"))
         assert capture.failure is not None
@@ -207,20 +205,20 @@ class TestASiteThatFails:
         assert rules(capture)["down.example.com:443"] == rules(capture)["down.example.com:80"] == "connect"
         assert capture.addresses == {"down.example.com": ("127.0.0.2",)}
 
-    async def test_a_name_that_does_not_exist_is_said_to_be_so(self, crawler: ChromiumCrawler) -> None:
+    async def test_a_name_that_does_not_exist_is_said_to_be_so(self, crawler: WebCrawler) -> None:
         capture = await crawler.capture(url("http://gone.example.com/"))
         assert "NXDOMAIN" in str(capture.failure)
         assert rules(capture)["gone.example.com:80"] == "dns"
 
     async def test_a_certificate_of_another_authority_is_refused_and_not_gone_round(
-        self, crawler: ChromiumCrawler, servers: Web
+        self, crawler: WebCrawler, servers: Web
     ) -> None:
         servers.pages["example.net/"] = response("nobody may see this")
         capture = await crawler.capture(domain("example.net"))
         assert capture.failure == "https://example.net/: net::ERR_CERT_AUTHORITY_INVALID"
         assert servers.hits == []
 
-    async def test_an_http_error_is_a_failure_with_its_page(self, crawler: ChromiumCrawler, servers: Web) -> None:
+    async def test_an_http_error_is_a_failure_with_its_page(self, crawler: WebCrawler, servers: Web) -> None:
         servers.pages["example.com/"] = response("<h1>seized</h1>", "451 Unavailable For Legal Reasons")
         capture = await crawler.capture(domain("example.com"))
         assert capture.failure == "https://example.com/: answered 451 Unavailable For Legal Reasons"
@@ -228,7 +226,7 @@ class TestASiteThatFails:
         assert facts(capture, "response.json")["status"] == 451
 
     async def test_a_body_without_end_is_cut_by_the_clock(
-        self, crawler: ChromiumCrawler, servers: Web, monkeypatch: pytest.MonkeyPatch
+        self, crawler: WebCrawler, servers: Web, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(chromium, "LOAD_SECONDS", 2)
 
@@ -246,7 +244,7 @@ class TestASiteThatFails:
         assert size(content(capture, "viewport.png")) == browser.VIEWPORT
         assert facts(capture, "response.json")["halted"] == "not loaded within 2 s"
 
-    async def test_a_download_is_refused_and_named(self, crawler: ChromiumCrawler, servers: Web) -> None:
+    async def test_a_download_is_refused_and_named(self, crawler: WebCrawler, servers: Web) -> None:
         servers.pages["example.com/setup.exe"] = response(
             b"MZ" * 1000, "200 OK", "application/octet-stream", 'Content-Disposition: attachment; filename="setup.exe"'
         )
@@ -258,7 +256,7 @@ class TestASiteThatFails:
 
 class TestAHostilePage:
     async def test_it_reaches_nothing_but_the_web_whatever_it_writes(
-        self, crawler: ChromiumCrawler, servers: Web, resolver: Names, forbidden: Trap
+        self, crawler: WebCrawler, servers: Web, resolver: Names, forbidden: Trap
     ) -> None:
         port = forbidden.port
         resolver.answers |= {
@@ -293,9 +291,7 @@ class TestAHostilePage:
         assert {refused[f"{name}.example.com:80"] for name in ("mixed", "inside", "metadata")} == {"address"}
         assert b"root:" not in content(capture, "page.html")
 
-    async def test_questions_without_end_are_dismissed_then_halted(
-        self, crawler: ChromiumCrawler, servers: Web
-    ) -> None:
+    async def test_questions_without_end_are_dismissed_then_halted(self, crawler: WebCrawler, servers: Web) -> None:
         servers.pages["example.com/"] = response("<h1>win</h1><script>while (true) alert('you have won')</script>")
         capture = await crawler.capture(domain("example.com"))
         answer = facts(capture, "response.json")
@@ -306,14 +302,14 @@ class TestAHostilePage:
         assert dialogs[0]["text"] == "you have won"
         assert len(dialogs) == 20
 
-    async def test_a_busy_page_is_halted_and_kept(self, crawler: ChromiumCrawler, servers: Web) -> None:
+    async def test_a_busy_page_is_halted_and_kept(self, crawler: WebCrawler, servers: Web) -> None:
         busy = "<h1>busy</h1><script>addEventListener('load', () => setTimeout(() => { while (true); }, 0))</script>"
         servers.pages["example.com/"] = response(busy)
         capture = await crawler.capture(domain("example.com"))
         assert facts(capture, "response.json")["halted"] == "its scripts kept the page busy"
         assert b"<h1>busy</h1>" in content(capture, "page.html")
 
-    async def test_windows_that_nobody_asked_for_stay_shut(self, crawler: ChromiumCrawler, servers: Web) -> None:
+    async def test_windows_that_nobody_asked_for_stay_shut(self, crawler: WebCrawler, servers: Web) -> None:
         storm = "<h1>calm</h1><script>for (let i = 0; i < 20; i++) window.open('/ad?' + i)</script>"
         servers.pages["example.com/"] = response(storm)
         capture = await crawler.capture(domain("example.com"))
@@ -322,7 +318,7 @@ class TestAHostilePage:
         assert not [hit for hit in servers.hits if "/ad" in hit]
 
     async def test_its_bytes_are_counted(
-        self, crawler: ChromiumCrawler, servers: Web, monkeypatch: pytest.MonkeyPatch
+        self, crawler: WebCrawler, servers: Web, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(chromium, "BYTES", 300_000)
         servers.pages |= {
@@ -338,7 +334,7 @@ class TestAHostilePage:
 
 class TestTheBrowsersEnd:
     async def test_a_capture_that_is_cancelled_leaves_no_process_and_no_file(
-        self, crawler: ChromiumCrawler, servers: Web
+        self, crawler: WebCrawler, servers: Web
     ) -> None:
         arrived = asyncio.Event()
 
@@ -355,7 +351,7 @@ class TestTheBrowsersEnd:
             await capturing
         assert leftovers() == []
 
-    async def test_cancelled_while_the_browser_starts(self, crawler: ChromiumCrawler) -> None:
+    async def test_cancelled_while_the_browser_starts(self, crawler: WebCrawler) -> None:
         capturing = asyncio.create_task(crawler.capture(domain("example.com")))
         while not any("--proxy-server" in line for line in leftovers()):  # noqa: ASYNC110 - the kernel's list of processes has no event
             await asyncio.sleep(0.01)
@@ -364,7 +360,7 @@ class TestTheBrowsersEnd:
             await capturing
         assert leftovers() == []
 
-    async def test_close_breaks_off_what_runs(self, crawler: ChromiumCrawler) -> None:
+    async def test_close_breaks_off_what_runs(self, crawler: WebCrawler) -> None:
         capturing = asyncio.create_task(crawler.capture(domain("example.com")))
         await asyncio.sleep(0)
         await crawler.close()
@@ -372,7 +368,7 @@ class TestTheBrowsersEnd:
         assert leftovers() == []
 
     async def test_a_browser_that_does_not_start_may_be_tried_again(self, servers: Web, resolver: Names) -> None:
-        broken = ChromiumCrawler(Path("/bin/false"), [resolver.address], servers.ports, None, timedelta(seconds=20))
+        broken = WebCrawler(Path("/bin/false"), [resolver.address], servers.ports, None, timedelta(seconds=20))
         with pytest.raises(Unavailable, match="did not start"):
             await broken.capture(domain("example.com"))
         assert leftovers() == []
@@ -405,10 +401,10 @@ class TestWhatIsNeeded:
         self, servers: Web, resolver: Names, tmp_path: Path
     ) -> None:
         (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-        crawler = ChromiumCrawler(None, [resolver.address], servers.ports, tmp_path / "ca.pem", timedelta(seconds=20))
+        crawler = WebCrawler(None, [resolver.address], servers.ports, tmp_path / "ca.pem", timedelta(seconds=20))
         with pytest.raises(CannotHere, match="cannot be made to trust"):
             await crawler.capture(domain("example.com"))
 
-    async def test_an_application_is_not_opened_with_a_browser(self, crawler: ChromiumCrawler) -> None:
+    async def test_an_application_is_not_opened_with_a_browser(self, crawler: WebCrawler) -> None:
         with pytest.raises(BadInput, match="mobile_app"):
             await crawler.capture(normalise(TargetKind.MOBILE_APP, "com.example.app"))

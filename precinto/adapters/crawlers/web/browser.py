@@ -20,7 +20,7 @@ from pathlib import Path
 
 from playwright.async_api import BrowserContext, Error, Playwright, async_playwright
 
-from precinto.adapters.crawlers import trust
+from precinto.adapters.crawlers.web import trust
 from precinto.domain.errors import CannotHere, Unavailable
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from precinto.adapters.crawlers.door import Door, NoWay, Rule, Way
+from precinto.adapters.crawlers.guard.door import Door, NoWay, Rule, Way
 
 BYTES = 200 * 2**20
 """What one capture may carry, both directions together."""

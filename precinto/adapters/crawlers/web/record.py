@@ -7,9 +7,12 @@ can log) is replaced, so that a page cannot spoil the record of its own visit.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Download, Page, Request, Response, WebError
+
+from precinto.ports import CapturedFile
 
 REQUESTS = 2_000
 """Requests that are recorded; further ones are only counted."""
@@ -124,6 +127,13 @@ class Record:
 
 def _is_document(request: Request) -> bool:
     return request.is_navigation_request() and request.frame.parent_frame is None
+
+
+def written(folder: Path, name: str, media_type: str, content: bytes) -> CapturedFile:
+    """Keep a file of the capture."""
+    path = folder / name
+    path.write_bytes(content)
+    return CapturedFile(name=name, media_type=media_type, path=path)
 
 
 def readable(text: str) -> str:

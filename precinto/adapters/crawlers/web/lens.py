@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from playwright.async_api import CDPSession
 
-from precinto.adapters.crawlers.browser import VIEWPORT
+from precinto.adapters.crawlers.web.browser import VIEWPORT
 
 HTML = 10_000_000
 """Characters of a page's document that are kept."""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from precinto.adapters.crawlers.addresses import closed
-from precinto.adapters.crawlers.door import HOSTS, Door, NoWay, Rule
-from precinto.adapters.crawlers.egress import Guard
+from precinto.adapters.crawlers.guard.addresses import closed
+from precinto.adapters.crawlers.guard.door import HOSTS, Door, NoWay, Rule
+from precinto.adapters.crawlers.guard.egress import Guard
 from tests.adapters.internet import Names, Trap, Web, names, response, trap, web
 
 MAPPED = {80: 0, 443: 0}

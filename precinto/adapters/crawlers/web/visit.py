@@ -12,15 +12,16 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.async_api import BrowserContext, Dialog, Error, Page, Response
 from playwright.async_api import TimeoutError as OutOfPatience
 
-from precinto.adapters.crawlers.egress import Guard
-from precinto.adapters.crawlers.lens import Lens
-from precinto.adapters.crawlers.record import DIALOGS, Record, readable
+from precinto.adapters.crawlers.guard.egress import Guard
+from precinto.adapters.crawlers.web.lens import Lens
+from precinto.adapters.crawlers.web.record import DIALOGS, Record, readable, written
 from precinto.ports import CapturedFile
 
 _SETTLE_SECONDS = 3.0  # for the network to fall silent after the load; players never do
@@ -40,7 +41,7 @@ class Visit:
         record: What happened.
     """
 
-    def __init__(self, context: BrowserContext, guard: Guard, patience_seconds: float) -> None:
+    def __init__(self, context: BrowserContext, guard: Guard, folder: Path, patience_seconds: float) -> None:
         """Begin; ``patience_seconds`` is how long an address may take to load."""
         self.files: list[CapturedFile] = []
         self.failure: str | None = None
@@ -48,6 +49,7 @@ class Visit:
         self._context = context
         self._page = context.pages[0]
         self._guard = guard
+        self._folder = folder
         self._patience = patience_seconds
         self._opened: list[dict[str, Any]] = []
         self._missing: list[str] = []
@@ -145,7 +147,7 @@ class Visit:
         except Error as error:
             problem = f"{name}: {_first_line(error)}"
         else:
-            self.files.append(CapturedFile(name=name, media_type=media_type, content=content))
+            self.files.append(written(self._folder, name, media_type, content))
             return
         self._missing.append(problem)
         self.failure = self.failure or problem

@@ -1,0 +1,1 @@
+"""Captures web sites with a real Chromium, as a visitor sees them."""
