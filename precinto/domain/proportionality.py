@@ -6,7 +6,23 @@ they never release one.
 
 from __future__ import annotations
 
+from datetime import date
+from enum import StrEnum
+
 from precinto.domain.model import Value
+
+
+class Question(StrEnum):
+    """What is asked about a target. What got no answer is unknown, and unknown is never clear."""
+
+    ADDRESSES = "addresses"
+    ALIASES = "aliases"
+    NAME_SERVERS = "name_servers"
+    NETWORKS = "networks"
+    CERTIFICATE = "certificate"
+    HEADERS = "headers"
+    NEIGHBOURS = "neighbours"
+    ENDPOINTS = "endpoints"
 
 
 class AddressFact(Value):
@@ -24,7 +40,7 @@ class AddressFact(Value):
 
 
 class TargetFacts(Value):
-    """What is known of a target.
+    """What is known of a target. As it stands by default nothing is known, not: there is nothing.
 
     Attributes:
         host: Its host, A-labels; None for an app without a page.
@@ -33,7 +49,10 @@ class TargetFacts(Value):
         name_servers: Who is authoritative for its registrable domain.
         certificate_names: Names in the certificate that it showed, lower case.
         headers: Header fields of its answer, names in lower case.
-        neighbours: Other names known to answer from the same addresses, with the source of that knowledge.
+        neighbours: Other names known to answer from the same addresses.
+        endpoints: Hosts that an app speaks to, as its file shows; A-labels.
+        answered: Each question that got an answer, also an empty one, with the file of the capture that holds it.
+        networks_dated: Date of the snapshot that ``asn`` and ``organisation`` are from.
     """
 
     host: str | None
@@ -43,3 +62,6 @@ class TargetFacts(Value):
     certificate_names: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     neighbours: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    answered: dict[Question, str] = {}
+    networks_dated: date | None = None
