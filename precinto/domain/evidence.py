@@ -10,8 +10,12 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from precinto.domain.guards import PROTECTED, SHARED, GuardLists, Match, ProtectedName
 from precinto.domain.intake import Service, Target, shared_platform
 from precinto.domain.model import Digest, Instant, Value, canonical_json, digest
+
+STAMPS_NEEDED = 2
+"""Time stamps, each of another authority, without which nothing is ordered on a bundle: one may err, or be bought."""
 
 
 class EvidenceItem(Value):
@@ -105,57 +109,81 @@ class Manifest(Value):
 
 
 class FindingKind(StrEnum):
-    """What a guard saw."""
+    """What was found."""
 
     PROTECTED_NAME = "protected_name"
+    PROTECTED_BELOW = "protected_below"
+    POINTS_AT_PROTECTED = "points_at_protected"
+    POPULAR = "popular"
     SHARED_PLATFORM = "shared_platform"
+    SHARED_NETWORK = "shared_network"
+    SHARED_CERTIFICATE = "shared_certificate"
+    CO_HOSTED = "co_hosted"
+    WIDER_THAN_TARGET = "wider_than_target"
+    OWN_ADDRESS = "own_address"
+    NOTHING_THERE = "nothing_there"
+    FAILED_CAPTURE = "failed_capture"
+    INCOMPLETE_CAPTURE = "incomplete_capture"
+    UNKNOWN = "unknown"
+    STALE_LIST = "stale_list"
+
+
+class Weight(StrEnum):
+    """What a finding does: send the case to two humans, or stand in the file for the one who decides."""
+
+    HOLD = "hold"
+    NOTE = "note"
 
 
 class Finding(Value):
-    """One reason to hold a case for two humans.
+    """Something that whoever decides must know.
 
     Attributes:
-        kind: What was seen.
-        detail: Which entry of which list matched.
-        source: Where that list comes from, and its date.
+        kind: What was found.
+        detail: What exactly: which entry of which list matched, which name, which address.
+        source: Where that is known from: a list with its date, a file of the capture.
+        weight: Whether it holds the case.
     """
 
     kind: FindingKind
-    detail: str
-    source: str
+    detail: str = Field(min_length=1, max_length=1_000)
+    source: str = Field(min_length=1, max_length=500)
+    weight: Weight = Weight.HOLD
+
+    @property
+    def holds(self) -> bool:
+        """Whether the case needs two humans for it."""
+        return self.weight is Weight.HOLD
 
 
-class ProtectedName(Value):
-    """An entry of a guard list: the name and everything below it.
-
-    Attributes:
-        name: A domain, A-labels.
-        reason: Why it is protected: government, bank, top site, shared platform, ISP.
-        source: The list it stands on, with its date.
-    """
-
-    name: str
-    reason: str
-    source: str
+NO_LISTS = GuardLists()
 
 
-def guard(target: Target, protected: Iterable[ProtectedName]) -> tuple[Finding, ...]:
-    """Look a target up in the guard lists.
+def guard(target: Target, protected: Iterable[ProtectedName], lists: GuardLists = NO_LISTS) -> tuple[Finding, ...]:
+    """Look a target's name up in the guard lists: all that can be known of it before it was captured.
 
     A name is protected when it equals or lies below an entry; by label, never by substring (a list that matched
-    ``google`` anywhere let ``google-free-movies.example`` through).
+    ``google`` anywhere let ``google-free-movies.example`` through). What lies below the name counts too: a block of
+    the name would hit it.
+
+    Args:
+        target: What is referred.
+        protected: The registry's own names.
+        lists: The installation's guard lists.
     """
     host = target.host
     if host is None:
         return ()
+    joined = lists.joined(protected)
     findings = [
         Finding(
-            kind=FindingKind.PROTECTED_NAME,
-            detail=f"{host} is {entry.name} or below it ({entry.reason})",
-            source=entry.source,
+            kind=_kind(match),
+            detail=f"{host} is {match.entry} or below it ({match.reason})",
+            source=match.source,
+            weight=Weight.HOLD if match.holds else Weight.NOTE,
         )
-        for entry in protected
-        if host == entry.name or host.endswith("." + entry.name)
+        for match in joined.above(host)
+        if match.kind in PROTECTED | SHARED
     ]
     if platform := shared_platform(host):
         findings.append(
@@ -165,4 +193,26 @@ def guard(target: Target, protected: Iterable[ProtectedName]) -> tuple[Finding, 
                 source="public suffix list, private section",
             )
         )
-    return tuple(findings)
+    return (*findings, *_below(host, joined))
+
+
+def _kind(match: Match) -> FindingKind:
+    if match.kind in SHARED:
+        return FindingKind.SHARED_PLATFORM
+    return FindingKind.PROTECTED_NAME if match.holds else FindingKind.POPULAR
+
+
+_SHOWN_BELOW = 5
+"""Names below the target that a finding shows; the others are counted."""
+
+
+def _below(host: str, lists: GuardLists) -> Iterable[Finding]:
+    """One finding for each list that protects names below the host."""
+    found: dict[str, list[str]] = {}
+    for match in lists.below(host):
+        if match.kind in PROTECTED and match.holds:
+            found.setdefault(match.source, []).append(f"{match.entry} ({match.reason})")
+    for source, names in found.items():
+        more = f" and {len(names) - _SHOWN_BELOW} more" if len(names) > _SHOWN_BELOW else ""
+        detail = f"below {host}: {', '.join(names[:_SHOWN_BELOW])}{more}"
+        yield Finding(kind=FindingKind.PROTECTED_BELOW, detail=detail[:1_000], source=source)
