@@ -18,11 +18,11 @@ Activity = Callable[..., Any]
 
 def build(ports: Ports) -> dict[str, list[Activity]]:
     """The activities of each queue; those of a vantage's queue are under ``probe``."""
-    intake, review = IntakeActivities(ports), ReviewActivities(ports)
+    intake, evidence, review = IntakeActivities(ports), EvidenceActivities(ports), ReviewActivities(ports)
     notification, verification = NotificationActivities(ports), VerificationActivities(ports)
     return {
         stubs.CASES: [intake.accept, review.escalate, review.refuse, review.conclude],
-        stubs.CAPTURE: [EvidenceActivities(ports).capture],
+        stubs.CAPTURE: [evidence.capture, evidence.stamp],
         stubs.NOTIFY: [notification.notify, notification.remind, verification.end],
         "probe": [verification.sweep],
     }

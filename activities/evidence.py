@@ -1,17 +1,22 @@
-"""Evidence: capture, store, seal. A site that is down is a sealed failure, and the case goes on."""
+"""Evidence: capture, find out, weigh, seal. A site that is down is a sealed failure, and the case goes on."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from temporalio import activity
 
+from activities.clock import clock
 from activities.heartbeat import beating
 from precinto import stubs
-from precinto.contracts import CaptureTask, Sealed
-from precinto.domain.evidence import EvidenceItem, Manifest
-from precinto.domain.intake import Target
-from precinto.ports import Capture, Ports
+from precinto.contracts import CaptureTask, Sealed, Stamped, StampTask
+from precinto.domain.errors import PrecintoError, Refused, Unavailable
+from precinto.domain.evidence import STAMPS_NEEDED, EvidenceItem, Manifest, Missing
+from precinto.domain.proportionality import Proportionality, assess
+from precinto.ports import Capture, CapturedFile, FiledStamp, Package, Ports, Subject
 
 
 class EvidenceActivities:
@@ -22,43 +27,116 @@ class EvidenceActivities:
 
     @activity.defn(name=stubs.SEAL.name)
     async def capture(self, task: CaptureTask) -> Sealed:
-        """Capture a case's target and seal what was captured. Run again, it returns the same bundle."""
-        if known := await self._ports.evidence.sealed(task.case, task.attempt):
+        """Capture a case's target and seal what was captured. Run again, it returns the same bundle.
+
+        An attempt that is cut off leaves its trace in the chain of custody, and the next one starts from nothing.
+        """
+        if known := await self._ports.evidence.sealed(task.case, task.round):
             return known
-        target = await self._ports.intake.target(task.case)
-        started = datetime.now(UTC)
+        subject = await self._ports.intake.subject(task.case)
+        attempt = await self._ports.evidence.begin(task.case, task.round)
         async with beating():
-            captured = await self._visit(target)
-            manifest = await self._store(task, target, captured, started)
-            bundle = await self._ports.blobs.put(manifest.canonical())
-        return await self._ports.evidence.seal(manifest, bundle, task.review_until)
+            try:
+                with tempfile.TemporaryDirectory(prefix="precinto-evidence-") as folder:
+                    package = await self._package(task, subject, attempt, Path(folder))
+            except PrecintoError as error:
+                await self._ports.evidence.abandon(task.case, attempt, str(error))
+                raise
+            return await self._ports.evidence.seal(package)
 
-    async def _visit(self, target: Target) -> Capture:
-        crawler = self._ports.crawlers.get(target.kind)
-        if crawler is None:
-            reason = f"there is no crawler for targets of kind {target.kind}"
-            return Capture(files=(), addresses={}, tools={}, vantage="none", failure=reason)
-        return await crawler.capture(target)
+    @activity.defn(name=stubs.STAMP.name)
+    async def stamp(self, _: StampTask) -> Stamped:
+        """Get the time stamps that bundles still lack, because an authority did not answer when they were sealed."""
+        got = waiting = 0
+        async with beating():
+            for one in await self._ports.evidence.unstamped():
+                signature = await self._ports.blobs.get(one.signature)
+                stamps = await self._stamps(signature, set(one.authorities))
+                for stamp in stamps:
+                    await self._ports.evidence.stamped(one.bundle, stamp)
+                got += len(stamps)
+                waiting += len(one.authorities) + len(stamps) < STAMPS_NEEDED
+        return Stamped(got=got, waiting=waiting)
 
-    async def _store(self, task: CaptureTask, target: Target, captured: Capture, started: datetime) -> Manifest:
-        items = [
-            EvidenceItem(
-                name=file.name,
-                media_type=file.media_type,
-                size=len(file.content),
-                sha256=await self._ports.blobs.put(file.content),
-            )
-            for file in captured.files
-        ]
-        return Manifest(
+    async def _package(self, task: CaptureTask, subject: Subject, attempt: int, folder: Path) -> Package:
+        started = datetime.now(UTC)
+        capture = await self._visit(subject, folder)
+        archive = await self._ports.archiver.archive(subject, attempt, started, capture, folder)
+        found = await self._ports.investigator.investigate(subject, capture, folder)
+        weighed = assess(
+            subject.target, found.facts, self._ports.registry.guard_lists, capture.failure, started.date()
+        )
+        files = (*capture.files, *archive.files, *found.files, _written(folder, weighed))
+        manifest = Manifest(
             case=task.case,
-            attempt=task.attempt,
-            target=target,
+            attempt=attempt,
+            target=subject.target,
+            service=subject.service,
+            recipe=capture.recipe,
             started_at=started,
             finished_at=datetime.now(UTC),
-            vantage=captured.vantage,
-            tools=captured.tools,
-            addresses=captured.addresses,
-            failure=captured.failure,
-            items=tuple(sorted(items, key=lambda item: item.name)),
+            vantage=capture.vantage,
+            clock=clock(),
+            tools={**capture.tools, **archive.tools, **found.tools},
+            addresses=capture.addresses,
+            failure=capture.failure,
+            missing=_bounded((*capture.missing, *archive.missing, *found.missing)),
+            items=await self._store(files),
         )
+        content = manifest.canonical()
+        signature = await self._ports.sealer.sign(content)
+        await self._ports.blobs.put(content)
+        return Package(
+            manifest=manifest,
+            round=task.round,
+            signature=await self._ports.blobs.put(signature),
+            stamps=await self._stamps(signature, set()),
+            findings=weighed.findings,
+            review_until=task.review_until,
+        )
+
+    async def _visit(self, subject: Subject, folder: Path) -> Capture:
+        crawler = self._ports.crawlers.get(subject.target.kind)
+        if crawler is None:
+            reason = f"there is no crawler for targets of kind {subject.target.kind}"
+            return Capture(files=(), addresses={}, tools={}, vantage="none", failure=reason)
+        return await crawler.capture(subject, folder)
+
+    async def _store(self, files: Iterable[CapturedFile]) -> tuple[EvidenceItem, ...]:
+        items: list[EvidenceItem] = []
+        for file in sorted(files, key=lambda file: file.name):
+            sha256, size = await self._ports.blobs.put_file(file.path)
+            items.append(EvidenceItem(name=file.name, media_type=file.media_type, size=size, sha256=sha256))
+        return tuple(items)
+
+    async def _stamps(self, signature: bytes, known: set[str]) -> tuple[FiledStamp, ...]:
+        """A stamp of each authority that has not stamped yet and answers now; the others are asked again later."""
+        stamps: list[FiledStamp] = []
+        for timestamper in self._ports.timestampers:
+            if timestamper.name in known:
+                continue
+            try:
+                stamp = await timestamper.stamp(signature)
+            except (Unavailable, Refused) as error:
+                activity.logger.warning("Time stamp of %s not had: %s", timestamper.name, error)
+                continue
+            token = await self._ports.blobs.put(stamp.token)
+            stamps.append(FiledStamp(authority=stamp.authority, token=token, at=stamp.at))
+        return tuple(stamps)
+
+
+MISSING = 2_000
+"""Missing things that a manifest names; of further ones it says how many."""
+
+
+def _bounded(missing: tuple[Missing, ...]) -> tuple[Missing, ...]:
+    if len(missing) <= MISSING:
+        return missing
+    rest = Missing(what="further entries", reason=f"{len(missing) - MISSING} more are not listed")
+    return (*missing[:MISSING], rest)
+
+
+def _written(folder: Path, weighed: Proportionality) -> CapturedFile:
+    path = folder / "proportionality.json"
+    path.write_bytes(weighed.canonical())
+    return CapturedFile(name=path.name, media_type="application/json", path=path)

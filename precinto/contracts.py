@@ -70,6 +70,20 @@ class Sealed(Value):
     hold: bool
 
 
+class StampTask(Value):
+    """Stamp the bundles that lack a time."""
+
+    v: Literal[1] = 1
+
+
+class Stamped(Value):
+    """What a round of stamping did: stamps that were got, bundles that still wait."""
+
+    v: Literal[1] = 1
+    got: int
+    waiting: int
+
+
 class Escalation(Value):
     """A term has passed and a human must be told."""
 

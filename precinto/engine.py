@@ -52,9 +52,10 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from precinto import stubs
-from precinto.contracts import CaseStart, Lapse, SweepTask, Swept
+from precinto.contracts import CaseStart, Lapse, StampTask, SweepTask, Swept
 from precinto.domain.errors import BadInput, CannotHere, NotYet, PrecintoError, Refused, Throttled, Unavailable
 from precinto.domain.intake import Service
+from precinto.domain.model import Value
 from precinto.domain.terms import Terms
 
 log = structlog.get_logger(__name__)
@@ -225,25 +226,29 @@ async def register_attributes(client: Client) -> None:
 async def schedule_sweeps(client: Client, vantages: Sequence[str], every: timedelta) -> None:
     """One schedule per vantage, created or brought up to date; idempotent."""
     for vantage in vantages:
-        schedule = Schedule(
-            action=ScheduleActionStartWorkflow(
-                "VerificationSweep",
-                SweepTask(vantage=vantage),
-                id=f"sweep/{vantage}",
-                task_queue=stubs.CASES,
-                static_summary=f"Verification sweep at {vantage}",
-            ),
-            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)], jitter=every / 10),
-            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1)),
-        )
-        try:
-            await client.create_schedule(f"sweep/{vantage}", schedule)
-        except ScheduleAlreadyRunningError:
+        summary = f"Verification sweep at {vantage}"
+        await _schedule(client, f"sweep/{vantage}", "VerificationSweep", SweepTask(vantage=vantage), every, summary)
 
-            def replace(_: ScheduleUpdateInput, schedule: Schedule = schedule) -> ScheduleUpdate:
-                return ScheduleUpdate(schedule=schedule)
 
-            await client.get_schedule_handle(f"sweep/{vantage}").update(replace)
+async def schedule_stamping(client: Client, every: timedelta) -> None:
+    """The schedule that gets late time stamps, created or brought up to date; idempotent."""
+    await _schedule(client, "stamping", "EvidenceStamping", StampTask(), every, "Late time stamps")
+
+
+async def _schedule(client: Client, name: str, workflow: str, task: Value, every: timedelta, summary: str) -> None:
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(workflow, task, id=name, task_queue=stubs.CASES, static_summary=summary),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)], jitter=every / 10),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1)),
+    )
+    try:
+        await client.create_schedule(name, schedule)
+    except ScheduleAlreadyRunningError:
+
+        def replace(_: ScheduleUpdateInput) -> ScheduleUpdate:
+            return ScheduleUpdate(schedule=schedule)
+
+        await client.get_schedule_handle(name).update(replace)
 
 
 async def sweep_now(client: Client, vantage: str) -> Swept:

@@ -88,6 +88,30 @@ class Crawler(Protocol):
         ...
 
 
+class Archive(Value):
+    """What the wire record of a capture yields.
+
+    Attributes:
+        files: The archive that other people's tools replay, the list of exchanges, the servers' certificates.
+        tools: Programs that took part, name to version.
+        missing: Exchanges without a whole answer, and what could not be read, with the reason.
+    """
+
+    files: tuple[CapturedFile, ...]
+    tools: dict[str, str]
+    missing: tuple[Missing, ...] = ()
+
+
+class Archiver(Protocol):
+    """Reads the wire record of a capture, which a hostile site has written as much as the browser."""
+
+    async def archive(
+        self, subject: Subject, attempt: int, started: datetime, capture: Capture, folder: Path
+    ) -> Archive:
+        """Decode the record, if the capture has one; a record that cannot be read is missing, never an error."""
+        ...
+
+
 class Investigation(Value):
     """What was found out about a target beside its visit.
 
@@ -312,8 +336,8 @@ class IntakeRepository(Protocol):
         """
         ...
 
-    async def target(self, case: str) -> Target:
-        """The target of a case.
+    async def subject(self, case: str) -> Subject:
+        """What is to be captured for a case.
 
         Raises:
             NotFound: No such case.
@@ -321,15 +345,71 @@ class IntakeRepository(Protocol):
         ...
 
 
-class EvidenceRepository(Protocol):
-    """Bundles and their items."""
+class FiledStamp(Value):
+    """A time-stamp token that the blob store holds: who gave it, under which digest it lies, what moment it states."""
 
-    async def sealed(self, case: str, attempt: int) -> Sealed | None:
-        """The bundle of this attempt, if it was sealed already."""
+    authority: str
+    token: Digest
+    at: Instant
+
+
+class Package(Value):
+    """Everything that one sealed bundle leaves behind.
+
+    Attributes:
+        manifest: What the bundle consists of.
+        round: Which round of the review asked for it, from 1.
+        signature: Digest of the detached signature over the manifest.
+        stamps: The time-stamp tokens over the signature, so far.
+        findings: What the proportionality rules found.
+        review_until: When the review's term ends.
+    """
+
+    manifest: Manifest
+    round: int
+    signature: Digest
+    stamps: tuple[FiledStamp, ...]
+    findings: tuple[Finding, ...]
+    review_until: Instant
+
+
+class Unstamped(Value):
+    """A bundle that waits for its time: its digest, the signature to be stamped, and who has stamped it already."""
+
+    bundle: Digest
+    signature: Digest
+    authorities: tuple[str, ...]
+
+
+class EvidenceRepository(Protocol):
+    """Attempts, bundles, their items, and the chain of custody."""
+
+    async def sealed(self, case: str, round: int) -> Sealed | None:
+        """The bundle of this round, if one was sealed already."""
         ...
 
-    async def seal(self, manifest: Manifest, bundle: str, review_until: datetime) -> Sealed:
-        """Record a sealed bundle and put the case under review; idempotent."""
+    async def begin(self, case: str, round: int) -> int:
+        """Begin an attempt and return its number; one that was left open is noted as interrupted."""
+        ...
+
+    async def abandon(self, case: str, attempt: int, reason: str) -> None:
+        """Note that an attempt brought nothing, and why."""
+        ...
+
+    async def seal(self, package: Package) -> Sealed:
+        """Record a sealed bundle and put the case under review; idempotent.
+
+        Where the round has its bundle already (a worker taken for dead came back), that one stands, and this one is
+        kept beside it.
+        """
+        ...
+
+    async def unstamped(self) -> Sequence[Unstamped]:
+        """The bundles that lack a time stamp, oldest first."""
+        ...
+
+    async def stamped(self, bundle: str, stamp: FiledStamp) -> None:
+        """Record a time stamp of a bundle; idempotent."""
         ...
 
 
@@ -491,6 +571,10 @@ class Ports:
 
     registry: Registry
     crawlers: Mapping[TargetKind, Crawler]
+    archiver: Archiver
+    investigator: Investigator
+    sealer: Sealer
+    timestampers: Sequence[Timestamper]
     prober: Prober
     blobs: BlobStore
     signals: CaseSignals

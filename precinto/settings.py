@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     temporal_namespace: str = Field(default="default", description="Temporal namespace.")
     chromium: Path | None = Field(default=None, description="Browser for captures; empty: looked for on this machine.")
     sweep_seconds: float = Field(default=900.0, gt=0, description="Seconds between two sweeps of a vantage.")
+    stamping_seconds: float = Field(default=300.0, gt=0, description="Seconds between two rounds of late time stamps.")
     cached_workflows: int = Field(default=2000, ge=0, description="Open cases that a worker keeps in memory.")
     vantages: tuple[str, ...] = Field(
         default=(), description="Vantages this worker probes from; empty: every ISP's resolvers."

@@ -27,6 +27,8 @@ from precinto.contracts import (
     Refusal,
     ReminderTask,
     Sealed,
+    Stamped,
+    StampTask,
     SweepTask,
     Swept,
 )
@@ -63,7 +65,8 @@ RETRIES: dict[str, RetryPolicy] = {
     # The next tick of the schedule is the retry.
     "sweep": RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3),
 }
-"""Every retry policy by name. Legal work never fails on a count: attempts are unlimited but for sweeps."""
+"""Every retry policy by name. Legal work never fails on a count: attempts are unlimited but for what a schedule
+starts again anyway."""
 
 
 def upsert(*updates: SearchAttributeUpdate[Any]) -> None:
@@ -145,6 +148,9 @@ _SILENCE = 15 * _SECOND
 ACCEPT: Stub[CaseRef, Accepted] = Stub("intake.accept", Accepted, "database", 10 * _SECOND)
 SEAL: Stub[CaptureTask, Sealed] = Stub(
     "evidence.capture", Sealed, "capture", timedelta(minutes=15), queue=CAPTURE, heartbeat=_SILENCE
+)
+STAMP: Stub[StampTask, Stamped] = Stub(
+    "evidence.stamp", Stamped, "sweep", timedelta(minutes=15), queue=CAPTURE, heartbeat=_SILENCE
 )
 ESCALATE: Stub[Escalation, None] = Stub("review.escalate", type(None), "database", 10 * _SECOND)
 REFUSE: Stub[Refusal, None] = Stub("review.refuse", type(None), "database", 10 * _SECOND)

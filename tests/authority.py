@@ -33,7 +33,17 @@ from precinto.store.intake import CaseRow
 from precinto.store.ledger import LedgerRow
 from precinto.store.orders import NoticeRow, OrderRow, StandingRow
 from precinto.store.review import DecisionRow, EscalationRow
-from tests.fakes import FakeCrawler, FakeIsp, FakeProber, FakeRegistry, MemoryBlobs
+from tests.fakes import (
+    FakeArchiver,
+    FakeCrawler,
+    FakeInvestigator,
+    FakeIsp,
+    FakeProber,
+    FakeRegistry,
+    FakeSealer,
+    FakeTimestamper,
+    MemoryBlobs,
+)
 
 T = TypeVar("T")
 SECOND = timedelta(seconds=1)
@@ -113,6 +123,10 @@ class Authority:
         self.ports = Ports(
             registry=self.registry,
             crawlers={TargetKind.DOMAIN: self.crawler},
+            archiver=FakeArchiver(),
+            investigator=FakeInvestigator(),
+            sealer=FakeSealer(),
+            timestampers=(FakeTimestamper("uno"), FakeTimestamper("dos")),
             prober=self.prober,
             blobs=MemoryBlobs(),
             signals=engine.TemporalSignals(client),

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from precinto.domain.errors import NotFound
+from precinto.domain.errors import NotFound, Unavailable
 from precinto.domain.evidence import ProtectedName
 from precinto.domain.model import digest
 from precinto.domain.notification import Action, Delivery, Notice
+from precinto.domain.proportionality import Question, TargetFacts
 from precinto.domain.review import Officer, Role
 from precinto.domain.verification import Answer, Facts
-from precinto.ports import Capture, CapturedFile, Isp, Subject
+from precinto.ports import Archive, Capture, CapturedFile, Investigation, Isp, Stamp, Subject
 
 OFFICERS = (
     Officer(id="reviewer-1", roles=(Role.REVIEWER,)),
@@ -40,6 +42,47 @@ class FakeCrawler:
         page = CapturedFile(name="page.html", media_type="text/html", path=path)
         addresses = {target.host: ("127.0.1.1",)} if target.host else {}
         return Capture(files=(page,), addresses=addresses, tools={"fake": "1"}, vantage="test")
+
+
+QUIET = TargetFacts(host=None, answered={question: "facts.json" for question in Question})
+"""Everything was asked and answered, and nothing stands out."""
+
+
+class FakeArchiver:
+    """Nothing went over a wire, so there is nothing to read."""
+
+    async def archive(
+        self, subject: Subject, attempt: int, started: datetime, capture: Capture, folder: Path
+    ) -> Archive:
+        return Archive(files=(), tools={})
+
+
+class FakeInvestigator:
+    """Every question was answered, and nothing stands out."""
+
+    async def investigate(self, subject: Subject, capture: Capture, folder: Path) -> Investigation:
+        return Investigation(files=(), facts=QUIET.model_copy(update={"host": subject.target.host}), tools={})
+
+
+class FakeSealer:
+    """Signs with a word."""
+
+    async def sign(self, content: bytes) -> bytes:
+        return b"signed " + digest(content).encode()
+
+
+@dataclass
+class FakeTimestamper:
+    """A time-stamp authority that answers at once, or not at all while it is ``down``."""
+
+    name: str
+    down: bool = False
+
+    async def stamp(self, content: bytes) -> Stamp:
+        if self.down:
+            raise Unavailable(f"{self.name} does not answer")
+        token = f"{self.name} {digest(content)}".encode()
+        return Stamp(authority=self.name, token=token, at=datetime.now(UTC))
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """The deterministic part: what happens next, and when. ``worker.py`` and the replay tests read ``WORKFLOWS``."""
 
 from workflows.case import EnforcementCase
+from workflows.stamping import EvidenceStamping
 from workflows.sweep import VerificationSweep
 
-WORKFLOWS = [EnforcementCase, VerificationSweep]
+WORKFLOWS = [EnforcementCase, EvidenceStamping, VerificationSweep]

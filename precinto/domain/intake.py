@@ -72,6 +72,7 @@ class Referral(Value):
         target: The target in normal form.
         service: What the service does.
         work: A protected work or repertoire that is infringed, in the partner's words.
+        page: For an app: the store or download page where it is offered; None where the partner names none.
     """
 
     partner: str = Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -79,6 +80,7 @@ class Referral(Value):
     target: Target
     service: Service
     work: str = Field(min_length=1, max_length=500)
+    page: str | None = Field(default=None, max_length=2000)
 
 
 _PACKAGE_ID = re.compile(r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+$")

@@ -1,7 +1,8 @@
 """Referral files: CSV or JSON from a partner, read row by row. A bad row is named; the others go on.
 
-Columns (CSV) or keys (JSON, a list of objects): ``partner, reference, kind, target, service, work``. A place is
-given as file, line (CSV: line in the file, header is 1; JSON: index from 1) and column.
+Columns (CSV) or keys (JSON, a list of objects): ``partner, reference, kind, target, service, work``, and ``page``
+where an app is referred: the web page that offers it. A place is given as file, line (CSV: line in the file, header
+is 1; JSON: index from 1) and column.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from precinto.domain.intake import Referral, Service, Target, TargetKind, normal
 from precinto.domain.model import Value
 
 COLUMNS = ("partner", "reference", "kind", "target", "service", "work")
+PAGE = "page"
+"""The one column that may be left out, or empty."""
 MAX_BYTES = 20_000_000
 MAX_ROWS = 50_000
 
@@ -82,7 +85,7 @@ def _csv(text: str, file: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
         raise BadInput(f"{file}: line 1: {error}") from error
     if missing := [name for name in COLUMNS if name not in names]:
         raise BadInput(f"{file}: line 1: column {', '.join(missing)} is missing; needed are {', '.join(COLUMNS)}")
-    if twice := sorted({name for name in COLUMNS if names.count(name) > 1}):
+    if twice := sorted({name for name in (*COLUMNS, PAGE) if names.count(name) > 1}):
         raise BadInput(f"{file}: line 1: column {', '.join(twice)} stands there twice")
     while True:
         line = reader.line_num + 1
@@ -148,14 +151,28 @@ def _row(file: str, line: int, record: dict[str, Any]) -> Row:
     except BadTarget as error:
         return bad("target", str(error))
     try:
+        page = _page(record.get(PAGE))
+    except BadTarget as error:
+        return bad(PAGE, str(error))
+    try:
         referral = Referral(
             partner=values["partner"],
             reference=values["reference"],
             target=target,
             service=service,
             work=values["work"],
+            page=page,
         )
     except ValidationError as error:
         first = error.errors()[0]
         return bad(str(first["loc"][0]), first["msg"])
     return GoodRow(file=file, line=line, referral=referral)
+
+
+def _page(value: object) -> str | None:
+    """The normal form of the page's address, which is read as that of a target is."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if not isinstance(value, str):
+        raise BadTarget("is not a text")
+    return normalise(TargetKind.URL, value).value

@@ -82,12 +82,14 @@ class Docket(Value):
         barred: Officers who referred or opened the case.
         hold: True where two different reviewers must approve.
         approvals: Officers who have approved this bundle so far.
+        stamped: Whether the bundle has its time stamps. The workflow cannot know; the desk and the gate do.
     """
 
     bundle: Digest | None
     barred: tuple[str, ...]
     hold: bool
     approvals: tuple[str, ...] = ()
+    stamped: bool = True
 
     @property
     def approvals_needed(self) -> int:
@@ -99,7 +101,8 @@ def admit(decision: Decision, docket: Docket) -> None:
     """Let a decision in, or say why not.
 
     Raises:
-        Refused: ``not_under_review``, ``other_bundle``, ``referrer_may_not_decide``, ``same_officer_twice``.
+        Refused: ``not_under_review``, ``other_bundle``, ``referrer_may_not_decide``, ``same_officer_twice``,
+            ``time_pending``.
     """
     if docket.bundle is None:
         raise Refused("not_under_review", "the case is not under review")
@@ -118,6 +121,8 @@ def admit(decision: Decision, docket: Docket) -> None:
         raise Refused(
             "same_officer_twice", f"{decision.officer} has approved already; a second, different reviewer must"
         )
+    if decision.outcome is Outcome.APPROVE and not docket.stamped:
+        raise Refused("time_pending", "the bundle still lacks a time stamp: what has no proven time cannot be approved")
 
 
 class Review(Value):

@@ -1,17 +1,48 @@
-"""Evidence: bundles, one for each attempt to capture, failed ones too, and the files in them."""
+"""Evidence: attempts to capture, the bundle that each left, the files in it, and its time stamps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 
-from sqlmodel import Field, SQLModel, select
+from sqlmodel import Field, SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.contracts import Sealed
 from precinto.domain.case import Stage
-from precinto.domain.evidence import Manifest
-from precinto.store import ledger
+from precinto.domain.custody import Act
+from precinto.domain.errors import NotFound
+from precinto.domain.evidence import STAMPS_NEEDED
+from precinto.ports import FiledStamp, Package, Unstamped
+from precinto.store import custody, ledger
 from precinto.store.database import Database, now
-from precinto.store.intake import load_case
+from precinto.store.intake import load_case, note_findings
+
+
+class AttemptState(StrEnum):
+    """What became of an attempt to capture."""
+
+    BEGUN = "begun"
+    SEALED = "sealed"
+    ABANDONED = "abandoned"
+    """It brought nothing: the crawler could not work."""
+    INTERRUPTED = "interrupted"
+    """The process that made it ended before it did."""
+
+
+class AttemptRow(SQLModel, table=True):
+    """An attempt to capture a case, numbered through its life; ``round`` is the review's that asked for it."""
+
+    __tablename__ = "attempts"  # pyright: ignore[reportAssignmentType]
+
+    case: str = Field(foreign_key="cases.id", primary_key=True, max_length=40)
+    attempt: int = Field(primary_key=True)
+    round: int
+    state: str = Field(max_length=12)
+    begun_at: datetime
+    ended_at: datetime | None = None
+    reason: str | None = Field(default=None, max_length=500)
 
 
 class BundleRow(SQLModel, table=True):
@@ -26,10 +57,20 @@ class BundleRow(SQLModel, table=True):
     bytes: int
     failure: str | None = Field(default=None, max_length=1000)
     sealed_at: datetime
+    signature: str | None = Field(default=None, max_length=64)
+    """None: sealed by a version that did not sign. Such a bundle gets no time, so nothing is ordered on it."""
+    stamps: int = 0
 
-    def sealed(self) -> Sealed:
-        """The contract's value."""
-        return Sealed(bundle=self.digest, items=self.items)
+
+class StampRow(SQLModel, table=True):
+    """A time stamp over a bundle's signature; ``token`` is its digest in the blob store."""
+
+    __tablename__ = "stamps"  # pyright: ignore[reportAssignmentType]
+
+    bundle: str = Field(primary_key=True, max_length=64)
+    authority: str = Field(primary_key=True, max_length=64)
+    token: str = Field(max_length=64)
+    at: datetime
 
 
 class EvidenceItemRow(SQLModel, table=True):
@@ -50,40 +91,155 @@ class EvidenceStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def sealed(self, case: str, attempt: int) -> Sealed | None:
-        """The bundle of this attempt, if it was sealed already."""
+    async def sealed(self, case: str, round: int) -> Sealed | None:
+        """The bundle of this round, if one was sealed already."""
         async with self._database.read() as session:
-            row = await session.get(BundleRow, (case, attempt))
-            return row.sealed() if row else None
+            return await _of_round(session, case, round)
 
-    async def seal(self, manifest: Manifest, bundle: str, review_until: datetime) -> Sealed:
-        """Record a sealed bundle and put the case under review; idempotent."""
+    async def begin(self, case: str, round: int) -> int:
+        """Begin an attempt and return its number; one that was left open is noted as interrupted."""
         async with self._database.write() as session:
-            if known := await session.get(BundleRow, (manifest.case, manifest.attempt)):
-                return known.sealed()
-            row = BundleRow(
-                case=manifest.case,
-                attempt=manifest.attempt,
-                digest=bundle,
-                items=len(manifest.items),
-                bytes=sum(item.size for item in manifest.items),
-                failure=manifest.failure[:1000] if manifest.failure else None,
-                sealed_at=now(),
+            await load_case(session, case)
+            attempts = list(await session.exec(select(AttemptRow).where(AttemptRow.case == case)))
+            for left in attempts:
+                if left.state == AttemptState.BEGUN:
+                    reason = "the process that made it ended before it did"
+                    await _end(session, left, AttemptState.INTERRUPTED, reason)
+            number = len(attempts) + 1
+            begun = AttemptState.BEGUN.value
+            session.add(AttemptRow(case=case, attempt=number, round=round, state=begun, begun_at=now()))
+            await custody.append(session, case, Act.ATTEMPT_BEGUN, attempt=number, detail=f"round {round}")
+            return number
+
+    async def abandon(self, case: str, attempt: int, reason: str) -> None:
+        """Note that an attempt brought nothing, and why."""
+        async with self._database.write() as session:
+            row = await session.get_one(AttemptRow, (case, attempt))
+            if row.state == AttemptState.BEGUN:
+                await _end(session, row, AttemptState.ABANDONED, reason[:500])
+
+    async def seal(self, package: Package) -> Sealed:
+        """Record a sealed bundle and put the case under review; idempotent."""
+        manifest = package.manifest
+        async with self._database.write() as session:
+            if await session.get(BundleRow, (manifest.case, manifest.attempt)) is None:
+                first = await _of_round(session, manifest.case, package.round) is None
+                await _write(session, package)
+                if first:
+                    await _put_under_review(session, package)
+                await session.flush()
+            sealed = await _of_round(session, manifest.case, package.round)
+            assert sealed is not None  # noqa: S101 - it was just written
+            return sealed
+
+    async def unstamped(self) -> Sequence[Unstamped]:
+        """The bundles that lack a time stamp, oldest first."""
+        async with self._database.read() as session:
+            waiting = select(BundleRow).where(
+                col(BundleRow.stamps) < STAMPS_NEEDED, col(BundleRow.signature).is_not(None)
             )
-            session.add(row)
-            for item in manifest.items:
-                session.add(EvidenceItemRow(bundle=bundle, **item.model_dump()))
-            case = await load_case(session, manifest.case)
-            case.advance(Stage.REVIEW)
-            case.bundle, case.due_at = bundle, review_until
-            session.add(case)
-            body = {"bundle": bundle, "attempt": row.attempt, "items": row.items, "complete": row.failure is None}
-            await ledger.append(session, "evidence_sealed", body, case=case.id)
-            return row.sealed()
+            found: list[Unstamped] = []
+            for row in await session.exec(waiting.order_by(col(BundleRow.sealed_at))):
+                authorities = await session.exec(select(StampRow.authority).where(StampRow.bundle == row.digest))
+                found.append(
+                    Unstamped(bundle=row.digest, signature=row.signature or "", authorities=tuple(sorted(authorities)))
+                )
+            return found
+
+    async def stamped(self, bundle: str, stamp: FiledStamp) -> None:
+        """Record a time stamp of a bundle; idempotent."""
+        async with self._database.write() as session:
+            row = (await session.exec(select(BundleRow).where(BundleRow.digest == bundle))).one()
+            if await session.get(StampRow, (bundle, stamp.authority)) is None:
+                await _stamp(session, row, stamp)
+
+    async def handed_out(self, case: str, attempt: int, act: Act, officer: str, detail: str) -> None:
+        """Note on the chain of custody that an officer opened a bundle or took a copy of it, and what for.
+
+        Raises:
+            NotFound: The case has no such bundle.
+        """
+        async with self._database.write() as session:
+            row = await session.get(BundleRow, (case, attempt))
+            if row is None:
+                raise NotFound(f"case {case} has no bundle of attempt {attempt}")
+            await custody.append(session, case, act, attempt=attempt, subject=row.digest, actor=officer, detail=detail)
+
+
+async def _of_round(session: AsyncSession, case: str, round: int) -> Sealed | None:
+    """The bundle that stands for a round: the first that was sealed in it."""
+    query = (
+        select(BundleRow)
+        .join(AttemptRow, (col(AttemptRow.case) == BundleRow.case) & (col(AttemptRow.attempt) == BundleRow.attempt))
+        .where(BundleRow.case == case, AttemptRow.round == round)
+        .order_by(col(BundleRow.sealed_at), col(BundleRow.attempt))
+    )
+    row = (await session.exec(query)).first()
+    if row is None:
+        return None
+    return Sealed(bundle=row.digest, items=row.items, hold=(await load_case(session, case)).hold)
+
+
+async def _write(session: AsyncSession, package: Package) -> None:
+    manifest = package.manifest
+    row = BundleRow(
+        case=manifest.case,
+        attempt=manifest.attempt,
+        digest=manifest.bundle_digest(),
+        items=len(manifest.items),
+        bytes=sum(item.size for item in manifest.items),
+        failure=manifest.failure[:1000] if manifest.failure else None,
+        sealed_at=now(),
+        signature=package.signature,
+    )
+    session.add(row)
+    for item in manifest.items:
+        session.add(EvidenceItemRow(bundle=row.digest, **item.model_dump()))
+    await _end(session, await session.get_one(AttemptRow, (row.case, row.attempt)), AttemptState.SEALED)
+    outcome = "the capture failed" if row.failure else ""
+    await custody.append(session, row.case, Act.SEALED, attempt=row.attempt, subject=row.digest, detail=outcome)
+    body = {"bundle": row.digest, "attempt": row.attempt, "items": row.items, "complete": row.failure is None}
+    await ledger.append(session, "evidence_sealed", body, case=row.case)
+    for stamp in package.stamps:
+        await _stamp(session, row, stamp)
+
+
+async def _put_under_review(session: AsyncSession, package: Package) -> None:
+    case = await load_case(session, package.manifest.case)
+    case.advance(Stage.REVIEW)
+    case.bundle, case.due_at = package.manifest.bundle_digest(), package.review_until
+    await note_findings(session, case, package.findings)
+    session.add(case)
+
+
+async def _stamp(session: AsyncSession, row: BundleRow, stamp: FiledStamp) -> None:
+    session.add(StampRow(bundle=row.digest, authority=stamp.authority, token=stamp.token, at=stamp.at))
+    row.stamps += 1
+    session.add(row)
+    detail = f"{stamp.authority}: {stamp.at.isoformat()}"
+    await custody.append(session, row.case, Act.STAMPED, attempt=row.attempt, subject=stamp.token, detail=detail)
+    body = {"bundle": row.digest, "authority": stamp.authority, "stamps": row.stamps}
+    await ledger.append(session, "evidence_stamped", body, case=row.case)
+
+
+async def _end(session: AsyncSession, row: AttemptRow, state: AttemptState, reason: str | None = None) -> None:
+    row.state, row.ended_at, row.reason = state.value, now(), reason
+    session.add(row)
+    if state is not AttemptState.SEALED:
+        act = Act.ATTEMPT_INTERRUPTED if state is AttemptState.INTERRUPTED else Act.ATTEMPT_ABANDONED
+        await custody.append(session, row.case, act, attempt=row.attempt, detail=reason or "")
+        body = {"attempt": row.attempt, "state": row.state}
+        await ledger.append(session, "capture_failed", body, case=row.case)
+
+
+async def is_stamped(session: AsyncSession, bundle: str) -> bool:
+    """Whether a bundle has the time stamps that it needs."""
+    stamps = await session.exec(select(BundleRow.stamps).where(BundleRow.digest == bundle))
+    return max(stamps, default=0) >= STAMPS_NEEDED
 
 
 async def bundles(database: Database, case: str) -> list[BundleRow]:
     """Every bundle of a case, oldest first."""
     async with database.read() as session:
-        found = await session.exec(select(BundleRow).where(BundleRow.case == case).order_by(BundleRow.attempt))  # pyright: ignore[reportArgumentType]
+        found = await session.exec(select(BundleRow).where(BundleRow.case == case).order_by(col(BundleRow.attempt)))
         return list(found)

@@ -14,9 +14,9 @@ from precinto.contracts import Accepted
 from precinto.domain.case import Stage, advance
 from precinto.domain.errors import NotFound
 from precinto.domain.evidence import Finding
-from precinto.domain.intake import Referral, Target, TargetKind, case_id
+from precinto.domain.intake import Referral, Service, Target, TargetKind, case_id
 from precinto.domain.terms import Terms
-from precinto.ports import Registered
+from precinto.ports import Registered, Subject
 from precinto.store import ledger
 from precinto.store.database import Database, now
 
@@ -84,12 +84,13 @@ class ReferralRow(SQLModel, table=True):
     partner: str = Field(max_length=64)
     reference: str = Field(max_length=128)
     work: str = Field(max_length=500)
+    page: str | None = Field(default=None, max_length=2000)
     registered_by: str = Field(max_length=64)
     received_at: datetime
 
 
 class FindingRow(SQLModel, table=True):
-    """Why a case is on hold."""
+    """What was found about a target: by the guard lists at intake, by the rules of proportionality with evidence."""
 
     __tablename__ = "findings"  # pyright: ignore[reportAssignmentType]
 
@@ -97,6 +98,7 @@ class FindingRow(SQLModel, table=True):
     kind: str = Field(primary_key=True, max_length=30)
     detail: str = Field(primary_key=True, max_length=1000)
     source: str = Field(max_length=500)
+    weight: str = Field(max_length=10)
 
 
 async def load_case(session: AsyncSession, case: str) -> CaseRow:
@@ -109,6 +111,14 @@ async def load_case(session: AsyncSession, case: str) -> CaseRow:
     if row is None:
         raise NotFound(f"there is no case {case!r}")
     return row
+
+
+async def note_findings(session: AsyncSession, case: CaseRow, findings: Sequence[Finding]) -> None:
+    """File findings, each once. They can put the case on hold; nothing here takes a hold away."""
+    for finding in findings:
+        if await session.get(FindingRow, (case.id, finding.kind.value, finding.detail)) is None:
+            session.add(FindingRow(case=case.id, **finding.model_dump(mode="json")))
+    case.hold = case.hold or any(finding.holds for finding in findings)
 
 
 async def barred_officers(session: AsyncSession, case: CaseRow) -> tuple[str, ...]:
@@ -146,6 +156,7 @@ class IntakeStore:
                     partner=referral.partner,
                     reference=referral.reference,
                     work=referral.work,
+                    page=referral.page,
                     registered_by=opened_by,
                     received_at=now(),
                 )
@@ -172,11 +183,14 @@ class IntakeStore:
             still_open = next((case.id for case in cases if case.stage != Stage.CLOSED), None)
             return (still_open, False) if still_open else (case_id(target, len(cases) + 1), True)
 
-    async def target(self, case: str) -> Target:
-        """The target of a case."""
+    async def subject(self, case: str) -> Subject:
+        """What is to be captured for a case; of several referrals, the first that names a page."""
         async with self._database.read() as session:
-            await load_case(session, case)
-            return (await session.exec(select(TargetRow).where(TargetRow.case == case))).one().target()
+            row = await load_case(session, case)
+            target = (await session.exec(select(TargetRow).where(TargetRow.case == case))).one().target()
+            pages = select(ReferralRow.page).where(ReferralRow.case == case, col(ReferralRow.page).is_not(None))
+            page = (await session.exec(pages.order_by(col(ReferralRow.received_at), col(ReferralRow.id)))).first()
+            return Subject(case=case, target=target, service=Service(row.service), page=page)
 
 
 def _registered(case: CaseRow, *, opened: bool, known: bool) -> Registered:
@@ -196,7 +210,6 @@ async def _open(
         ordinal=ordinal,
         service=referral.service.value,
         stage=Stage.INTAKE.value,
-        hold=bool(findings),
         opened_by=opened_by,
         terms=terms.model_dump_json(),
         opened_at=moment,
@@ -205,7 +218,6 @@ async def _open(
     session.add(case)
     await session.flush()
     session.add(TargetRow(case=case.id, **target.model_dump(mode="json")))
-    for finding in findings:
-        session.add(FindingRow(case=case.id, **finding.model_dump(mode="json")))
+    await note_findings(session, case, findings)
     await session.flush()
     return case

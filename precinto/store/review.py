@@ -18,6 +18,7 @@ from precinto.domain.model import digest
 from precinto.domain.review import Decision, Docket, Officer, Outcome, admit, decision_id, reviewer
 from precinto.store import ledger
 from precinto.store.database import Database, now
+from precinto.store.evidence import is_stamped
 from precinto.store.intake import CaseRow, barred_officers, load_case
 
 _NAMESPACE = uuid.UUID("2f0a7f86-17a9-5b3e-9a3a-52b1a9a3fd0e")
@@ -129,6 +130,7 @@ async def docket_of(session: AsyncSession, case: CaseRow) -> Docket:
         barred=await barred_officers(session, case),
         hold=case.hold,
         approvals=tuple(sorted(set(approvals))),
+        stamped=under_review is None or await is_stamped(session, under_review),
     )
 
 

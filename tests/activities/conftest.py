@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,17 @@ from temporalio.testing import ActivityEnvironment
 from precinto.domain.intake import TargetKind
 from precinto.ports import Ports
 from precinto.store import Store
-from tests.fakes import FakeCrawler, FakeIsp, FakeProber, FakeRegistry, MemoryBlobs
+from tests.fakes import (
+    FakeArchiver,
+    FakeCrawler,
+    FakeInvestigator,
+    FakeIsp,
+    FakeProber,
+    FakeRegistry,
+    FakeSealer,
+    FakeTimestamper,
+    MemoryBlobs,
+)
 from tests.store.steps import ISPS
 
 
@@ -37,6 +48,7 @@ class World:
         crawler: The crawler of domains.
         blobs: The blob store.
         lapses: What cases were told.
+        timestampers: The time-stamp authorities.
     """
 
     ports: Ports
@@ -45,6 +57,7 @@ class World:
     crawler: FakeCrawler
     blobs: MemoryBlobs
     lapses: Lapses
+    timestampers: Sequence[FakeTimestamper]
 
     @staticmethod
     async def run(activity: Any, task: Any, **info: Any) -> Any:
@@ -59,9 +72,14 @@ def world(sqlite_store: Store) -> World:
     """Two ISPs that obey."""
     isps = {name: FakeIsp() for name in ISPS}
     crawler, blobs, lapses = FakeCrawler(), MemoryBlobs(), Lapses()
+    timestampers = (FakeTimestamper("uno"), FakeTimestamper("dos"))
     ports = Ports(
         registry=FakeRegistry(isps),
         crawlers={TargetKind.DOMAIN: crawler},
+        archiver=FakeArchiver(),
+        investigator=FakeInvestigator(),
+        sealer=FakeSealer(),
+        timestampers=timestampers,
         prober=FakeProber(isps),
         blobs=blobs,
         signals=lapses,
@@ -71,4 +89,12 @@ def world(sqlite_store: Store) -> World:
         notification=sqlite_store.notification,
         verification=sqlite_store.verification,
     )
-    return World(ports=ports, store=sqlite_store, isps=isps, crawler=crawler, blobs=blobs, lapses=lapses)
+    return World(
+        ports=ports,
+        store=sqlite_store,
+        isps=isps,
+        crawler=crawler,
+        blobs=blobs,
+        lapses=lapses,
+        timestampers=timestampers,
+    )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from precinto.contracts import EndTask, OrderTask
-from precinto.domain.evidence import EvidenceItem, Manifest
-from precinto.domain.intake import TargetKind, normalise
+from precinto.domain.evidence import Clock, EvidenceItem, Finding, Manifest
+from precinto.domain.intake import Service, TargetKind, normalise
 from precinto.domain.model import digest
 from precinto.domain.notification import Action, Delivery, order_id
 from precinto.domain.review import Decision, Outcome
 from precinto.domain.terms import Terms
 from precinto.domain.verification import Answer, Facts, Ruling, Verdict
-from precinto.ports import Ending, Round
+from precinto.ports import Ending, FiledStamp, Package, Round
 from precinto.store import Store
 from tests.authority import REASONS, decision, referral, terms
 from tests.fakes import OFFICERS
@@ -27,10 +28,14 @@ TERMS = terms(order=60 * MINUTE, comply=MINUTE, remind=10 * MINUTE)
 def manifest(case: str, attempt: int = 1) -> Manifest:
     """A manifest with one page."""
     moment = datetime(2026, 11, 24, 12, attempt, tzinfo=UTC)
+    clock = Clock(synchronised=True, offset_us=0, error_us=500, source="test")
     return Manifest(
         case=case,
         attempt=attempt,
         target=normalise(TargetKind.DOMAIN, "y2mate.com"),
+        service=Service.STREAM_RIPPER,
+        recipe=None,
+        clock=clock,
         started_at=moment,
         finished_at=moment,
         vantage="test",
@@ -56,10 +61,31 @@ async def open_case(
     return case
 
 
-async def seal(store: Store, case: str, attempt: int = 1) -> str:
+AUTHORITIES = ("uno", "dos")
+"""Time-stamp authorities."""
+
+
+def filed_stamp(authority: str) -> FiledStamp:
+    """A stamp of an authority."""
+    return FiledStamp(authority=authority, token=digest(authority.encode()), at=datetime(2026, 11, 24, 13, tzinfo=UTC))
+
+
+def package(one: Manifest, round: int, *authorities: str, findings: tuple[Finding, ...] = ()) -> Package:
+    """A signed bundle with the stamps of these authorities."""
+    return Package(
+        manifest=one,
+        round=round,
+        signature=digest(b"signature of " + one.canonical()),
+        stamps=tuple(filed_stamp(name) for name in authorities),
+        findings=findings,
+        review_until=datetime.now(UTC) + TERMS.review,
+    )
+
+
+async def seal(store: Store, case: str, round: int = 1, authorities: Sequence[str] = AUTHORITIES) -> str:
     """Put a case under review; returns the bundle."""
-    one = manifest(case, attempt)
-    return (await store.evidence.seal(one, one.bundle_digest(), datetime.now(UTC) + TERMS.review)).bundle
+    attempt = await store.evidence.begin(case, round)
+    return (await store.evidence.seal(package(manifest(case, attempt), round, *authorities))).bundle
 
 
 async def file(store: Store, case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE) -> Decision:

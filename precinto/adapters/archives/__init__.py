@@ -1,0 +1,1 @@
+"""Archives: what the wire record of a capture holds, in forms that other people's tools read."""
