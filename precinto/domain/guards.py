@@ -181,6 +181,11 @@ class GuardLists:
         other._own = (*self._own, *protected)
         return other
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to look a name up in."""
+        return not self.lists and not self._own
+
     def above(self, name: str) -> list[Match]:
         """Entries that the name equals or lies below."""
         labels = name.split(".")
