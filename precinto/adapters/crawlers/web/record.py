@@ -7,11 +7,25 @@ can log) is replaced, so that a page cannot spoil the record of its own visit.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Download, Page, Request, Response, WebError
+from playwright.async_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Download,
+    Error,
+    Page,
+    Request,
+    Response,
+    WebError,
+)
 
+from precinto.domain.evidence import Missing
 from precinto.ports import CapturedFile
 
 REQUESTS = 2_000
@@ -67,6 +81,16 @@ class Record:
         """Address and status of each document: the first, its redirects, and where the page went on its own."""
         entries = [self._entries.get(request) for request in self._documents]
         return [{"url": e["url"], "status": e["status"]} for e in entries if e]
+
+    def missing(self, why: Callable[[str, int], str | None]) -> Iterator[Missing]:
+        """Each request that has no whole answer, with the reason; ``why`` knows what was refused, by host and port."""
+        for entry in self._requests:
+            if entry["failure"] or entry["status"] is None:
+                words = entry["failure"] or "no answer when the visit ended"
+                refusal = why(*place(entry["url"]))
+                yield Missing(what=entry["url"], reason=f"{words} ({refusal})"[:500] if refusal else words[:500])
+        if unrecorded := self._dropped["requests"]:
+            yield Missing(what="further requests", reason=f"{unrecorded} beyond the {REQUESTS} that are recorded")
 
     def dialog(self, dialog: Dialog) -> None:
         """Note a dialog."""
@@ -140,3 +164,22 @@ def readable(text: str) -> str:
     """A text of the page as it may stand in a record."""
     whole = text.encode(errors="replace").decode()
     return whole if len(whole) <= TEXT else f"{whole[:TEXT]}... ({len(whole)} characters)"
+
+
+def place(address: str) -> tuple[str, int]:
+    """Host and port of a web address; an empty host for any other."""
+    try:
+        parts = urlsplit(address)
+        return parts.hostname or "", parts.port or (443 if parts.scheme in {"https", "wss"} else 80)
+    except ValueError:  # such as a port that is no number, or an address that was shortened
+        return "", 0
+
+
+def moment(at: datetime | None = None) -> str:
+    """A moment, or now, as it is written in a record: UTC, to the millisecond."""
+    return (at or datetime.now(UTC)).isoformat(timespec="milliseconds")
+
+
+def first_line(error: Error) -> str:
+    """What the browser's driver says went wrong, without its log."""
+    return readable(error.message.partition("\n")[0])

@@ -1,35 +1,62 @@
-"""One visit: open the target's addresses in turn, outlast what the page does, and keep what a visitor saw.
+"""One visit: follow the capture recipe, outlast what the page does, and keep what a visitor saw.
 
 A hostile page may never finish loading, ask question after question, open windows, or keep its thread busy for ever.
-Dialogs are dismissed, windows closed and downloads refused; a page that still does not let itself be looked at has
-its scripts halted, which the record says, and is then kept as it stands.
+Dialogs are dismissed and windows closed; a page that still does not let itself be looked at has its scripts halted,
+which the record says, and is then kept as it stands.
+
+The page is kept as it was found, before the recipe first acts on it, and again as it was left. A step that fails ends
+the recipe; everything that can be kept is kept all the same, and what is not there is named with its reason.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from playwright.async_api import BrowserContext, Dialog, Error, Page, Response
 from playwright.async_api import TimeoutError as OutOfPatience
 
 from precinto.adapters.crawlers.guard.egress import Guard
+from precinto.adapters.crawlers.web.actions import Hand
+from precinto.adapters.crawlers.web.downloads import Downloads
+from precinto.adapters.crawlers.web.frames import Frames
+from precinto.adapters.crawlers.web.keeping import FOUND, Keeper
 from precinto.adapters.crawlers.web.lens import Lens
-from precinto.adapters.crawlers.web.record import DIALOGS, Record, readable, written
+from precinto.adapters.crawlers.web.record import DIALOGS, Record, first_line, place, readable, written
+from precinto.adapters.crawlers.web.steps import NotDone, Steps
+from precinto.domain.evidence import Missing
+from precinto.domain.model import canonical_json
+from precinto.domain.recipes import Click, Download, Open, Play, Recipe, Type
 from precinto.ports import CapturedFile
 
+MISSING = 2_000
+"""Things missing that are named; further ones are counted."""
+
 _SETTLE_SECONDS = 3.0  # for the network to fall silent after the load; players never do
-_STEP_SECONDS = 10.0
+_ASK_SECONDS = 10.0
 _EVENT_SECONDS = 2.0
 _NO_CONNECTION = re.compile(r"net::ERR_(TUNNEL_|CONNECTION_|EMPTY_RESPONSE|SOCKET_|SSL_)")
 _DOWNLOAD = re.compile(r"Download is starting|net::ERR_ABORTED")
 _NET_ERROR = re.compile(r"net::ERR_\w+")
+_PRINT = "laid out anew for paper by the browser's print function: not what the window showed"
+
+
+@dataclass(frozen=True)
+class _Instruments:
+    """What a visit looks and acts with, once there is a session with the browser."""
+
+    lens: Lens
+    keeper: Keeper
+    frames: Frames
+    downloads: Downloads
+    hand: Hand
 
 
 class Visit:
@@ -41,8 +68,10 @@ class Visit:
         record: What happened.
     """
 
-    def __init__(self, context: BrowserContext, guard: Guard, folder: Path, patience_seconds: float) -> None:
-        """Begin; ``patience_seconds`` is how long an address may take to load."""
+    def __init__(
+        self, context: BrowserContext, guard: Guard, folder: Path, recipe: Recipe, patience_seconds: float
+    ) -> None:
+        """Begin; ``patience_seconds`` is what the recipe's steps may take together."""
         self.files: list[CapturedFile] = []
         self.failure: str | None = None
         self.record = Record(context, context.pages[0])
@@ -50,53 +79,119 @@ class Visit:
         self._page = context.pages[0]
         self._guard = guard
         self._folder = folder
+        self._recipe = recipe
         self._patience = patience_seconds
+        self._steps = Steps(recipe)
+        self._with: _Instruments | None = None
         self._opened: list[dict[str, Any]] = []
-        self._missing: list[str] = []
-        self._headers: list[list[str]] = []
-        self._tls: dict[str, Any] | None = None
+        self._found: dict[str, Any] = {"url": None, "status": None, "headers": [], "server": None, "tls": None}
+        self._problems: list[Missing] = []
+        self._acted = False
         self._halted: str | None = None
-        self._lens: Lens | None = None
+        self._gone: str | None = None
         self._page.on("dialog", self._dismiss)
+        self._page.on("crash", self._crashed)
         context.on("page", self._shut)
 
     async def run(self, addresses: Sequence[str]) -> None:
-        """Open the addresses until one can be connected to, and keep what is there."""
-        self._lens = Lens(await self._context.new_cdp_session(self._page))
+        """Follow the recipe, opening the first of the addresses that can be connected to, and keep what is there."""
+        self._write("recipe.json", self._recipe.canonical())
+        try:
+            self._with = tools = await self._instruments()
+            await self._follow(addresses, tools)
+            if not self._acted:
+                await self._keep_found(tools)
+            elif self._there:
+                await tools.keeper.left()
+        finally:
+            self.failure = self.failure or self._steps.failure
+            steps = {"recipe": self._recipe.digest(), "steps": self._steps.told}
+            self._write("steps.json", canonical_json(steps))
+            if self._with and self._with.frames.kept:
+                self._write("frames.json", canonical_json({"frames": self._with.frames.kept}))
+
+    @property
+    def missing(self) -> list[Missing]:
+        """What a whole capture would hold and this one does not: steps, files, and answers to requests."""
+        found = self._missing()
+        named = list(islice(found, MISSING - 1))
+        if further := sum(1 for _ in found):
+            named.append(Missing(what="further things", reason=f"{further} beyond the {MISSING - 1} that are named"))
+        return named
+
+    def facts(self) -> dict[str, Any]:
+        """The content of ``response.json``: what is known so far."""
+        return {
+            "opened": self._opened,
+            **self._found,
+            "chain": self.record.chain(),
+            "left": readable(self._page.url) if self._acted else None,
+            "downloads": self._with.downloads.kept if self._with else [],
+            "halted": self._halted,
+            "cut": self._with.lens.cuts if self._with else [],
+            "page.pdf": _PRINT,
+        }
+
+    @property
+    def _there(self) -> bool:
+        """Whether the window shows the site: after a failure, Chromium shows a page of its own."""
+        return self._gone is None and self._page.url.startswith(("http://", "https://"))
+
+    async def _instruments(self) -> _Instruments:
+        session = await self._context.new_cdp_session(self._page)
+        await session.send("Page.enable")  # pyright: ignore[reportUnknownMemberType]
+        wanted = sum(isinstance(step, Download) for step in self._recipe.steps)
+        lens = Lens(self._page, session)
+        keeper = Keeper(lens, self._folder, self.files)
+        frames = Frames(session, self._folder, self.files)
+        downloads = Downloads(self._page, session, self._folder, self.files, wanted)
+        hand = Hand(self._page, lens, keeper, frames, downloads, self._recipe.values)
+        return _Instruments(lens, keeper, frames, downloads, hand)
+
+    async def _follow(self, addresses: Sequence[str], tools: _Instruments) -> None:
+        """Do the steps in turn, until one fails that is not optional, or the page or the time is at its end."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._patience
+        for step, noted in self._steps:
+            left = end - loop.time()
+            if why := self._gone or (self._halted and f"its scripts were halted: {self._halted}"):
+                return self._steps.give_up(why)
+            if left <= 0 and not isinstance(step, Open):
+                return self._steps.give_up(f"the visit's {self._patience:g} s were used up")
+            if isinstance(step, Type | Click | Download | Play) and not self._acted:
+                await self._keep_found(tools)
+                self._acted = True
+            with self._steps.under_way(step, noted):
+                if isinstance(step, Open):
+                    await self._open_first(addresses, min(step.seconds, self._patience), tools)
+                else:
+                    await tools.hand.act(step, noted, left)
+            noted["url"] = readable(self._page.url)
+            if self._steps.failed(noted):
+                return self._steps.give_up(f"step {noted['step']} ({noted['do']}) failed")
+        return None
+
+    async def _open_first(self, addresses: Sequence[str], seconds: float, tools: _Instruments) -> None:
         for address in addresses:
-            self.failure = await self._open(address)
+            self.failure = await self._open(address, seconds)
             self._opened.append({"url": address, "failure": self.failure})
             if self.failure is None or not _NO_CONNECTION.search(self.failure):
                 break
             # The browser's own error page comes a moment after the error, and would break off what is opened next.
             await self._page.wait_for_url("chrome-error://**", wait_until="commit")
-        # After a failure Chromium shows a page of its own, which nobody may take for the site's.
-        if self._page.url.startswith(("http://", "https://")):
-            await self._ask(self.record.document)
-            await self._keep(self._lens)
+        if self._there:
+            if not await tools.lens.answers():
+                await self._halt("its scripts kept the page busy")
+            await tools.keeper.window("viewport.png")
+        if self.failure:
+            raise NotDone(self.failure)
 
-    def facts(self) -> dict[str, Any]:
-        """The content of ``response.json``: what is known so far."""
-        document = self.record.document
-        return {
-            "opened": self._opened,
-            "url": readable(self._page.url),
-            "chain": self.record.chain(),
-            "status": document.status if document else None,
-            "headers": self._headers,
-            "server": self._server(document),
-            "tls": self._tls,
-            "halted": self._halted,
-            "cut": self._lens.cuts if self._lens else [],
-            "missing": self._missing,
-        }
-
-    async def _open(self, address: str) -> str | None:
+    async def _open(self, address: str, seconds: float) -> str | None:
         """Load an address; returns why that failed, or None."""
         try:
-            response = await self._page.goto(address, wait_until="load", timeout=self._patience * 1000)
+            response = await self._page.goto(address, wait_until="load", timeout=seconds * 1000)
         except OutOfPatience:
-            reason = f"not loaded within {self._patience:g} s"
+            reason = f"not loaded within {seconds:g} s"
             await self._halt(reason)
             return f"{address}: {reason}"
         except Error as error:
@@ -113,49 +208,46 @@ class Visit:
     def _reason(self, address: str, error: Error) -> str:
         """What went wrong, by the browser, and why the guard made no connection, where it made none."""
         found = _NET_ERROR.search(error.message)
-        words = found[0] if found else _first_line(error)
-        parts = urlsplit(address)
-        why = self._guard.why(parts.hostname or "", _port(address))
+        words = found[0] if found else first_line(error)
+        why = self._guard.why(*place(address))
         return f"{address}: {words} ({why})" if why else f"{address}: {words}"
 
-    async def _ask(self, document: Response | None) -> None:
-        """Ask the browser for what it knows of the connection and of the header fields, every one as it was spelt."""
-        if document is None:
+    async def _keep_found(self, tools: _Instruments) -> None:
+        """Keep the page as it was found, and what the browser knows of the connection that it came through."""
+        if not self._there:
             return
+        self._found["url"] = readable(self._page.url)
+        if document := self.record.document:
+            await self._ask(document)
+        await tools.keeper.found()
+
+    async def _ask(self, document: Response) -> None:
+        """Ask for the header fields, every one as it was spelt, and for the TLS connection."""
+        host, port = place(document.url)
+        server = {"host": host, "port": port, "address": self._guard.connected.get((host, port))}
+        self._found |= {"status": document.status, "server": server}
         try:
-            async with asyncio.timeout(_STEP_SECONDS):
+            async with asyncio.timeout(_ASK_SECONDS):
                 fields = await document.headers_array()
-                self._headers = [[field["name"], readable(field["value"])] for field in fields]
-                self._tls = await _tls(document)
+                self._found["headers"] = [[field["name"], readable(field["value"])] for field in fields]
+                self._found["tls"] = await _tls(document)
         except (TimeoutError, Error) as error:
-            self._missing.append(f"header fields and TLS: {readable(str(error)) or 'no answer in time'}")
+            reason = first_line(error)[:500] if isinstance(error, Error) else f"not had within {_ASK_SECONDS:g} s"
+            self._problems.append(Missing(what="header fields and TLS of the page", reason=reason))
 
-    async def _keep(self, lens: Lens) -> None:
-        if not await lens.answers():
-            await self._halt("its scripts kept the page busy")
-        await self._step("viewport.png", "image/png", lens.viewport)
-        await self._step("page.html", "text/html; charset=utf-8", lens.document)
-        await self._step("screenshot.png", "image/png", lens.whole)
-
-    async def _step(self, name: str, media_type: str, take: Callable[[], Awaitable[bytes]]) -> None:
-        """Keep one file; one that cannot be had does not cost the others."""
-        try:
-            async with asyncio.timeout(_STEP_SECONDS):
-                content = await take()
-        except TimeoutError:
-            problem = f"{name}: not had within {_STEP_SECONDS:g} s"
-        except Error as error:
-            problem = f"{name}: {_first_line(error)}"
-        else:
-            self.files.append(written(self._folder, name, media_type, content))
-            return
-        self._missing.append(problem)
-        self.failure = self.failure or problem
+    def _missing(self) -> Iterator[Missing]:
+        tools = self._with
+        known = [*self._problems, *(tools.keeper.missing if tools else ())]
+        names = {file.name for file in self.files} | {missing.what for missing in known}
+        why = self._gone or "the visit ended before"
+        never = [Missing(what=name, reason=why) for name in FOUND if name not in names]
+        refused = tools.downloads.refused if tools else ()
+        return chain(self._steps.missing(), known, never, refused, self.record.missing(self._guard.why))
 
     async def _halt(self, reason: str, *, loading: bool = True) -> None:
         self._halted = self._halted or reason
-        if self._lens:
-            await self._lens.halt(loading=loading)
+        if self._with:
+            await self._with.lens.halt(loading=loading)
 
     async def _dismiss(self, dialog: Dialog) -> None:
         self.record.dialog(dialog)
@@ -167,15 +259,17 @@ class Visit:
 
     async def _shut(self, page: Page) -> None:
         self.record.window(page)
+        if self._with:
+            await self._with.downloads.through(page)
         with suppress(Error):  # it closed itself
             await page.close()
 
-    def _server(self, document: Response | None) -> dict[str, Any] | None:
-        """Where the document came from, by the guard: the browser knows only its proxy."""
-        if document is None:
-            return None
-        host, port = urlsplit(document.url).hostname or "", _port(document.url)
-        return {"host": host, "port": port, "address": self._guard.connected.get((host, port))}
+    def _crashed(self, _: Page) -> None:
+        self._gone = "the page crashed"
+        self.failure = self.failure or self._gone
+
+    def _write(self, name: str, content: bytes) -> None:
+        self.files.append(written(self._folder, name, "application/json", content))
 
 
 async def _dismissed(dialog: Dialog) -> None:
@@ -198,12 +292,3 @@ async def _tls(document: Response) -> dict[str, Any] | None:
 
 def _moment(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds is not None else None
-
-
-def _port(address: str) -> int:
-    parts = urlsplit(address)
-    return parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _first_line(error: Error) -> str:
-    return readable(error.message.partition("\n")[0])
