@@ -73,6 +73,8 @@ class Rule(StrEnum):
     """The capture has used up its bytes."""
     PROTOCOL = "protocol"
     """The site does not speak HTTP."""
+    RECORD = "record"
+    """What would pass could not be recorded."""
 
 
 class NoWay(Exception):

@@ -5,6 +5,8 @@ for a connection. The guard only carries bytes: TLS runs from browser to site, s
 handshake and the browser judges the site's own certificate. What is not let through is recorded, never answered with
 a page of ours: on plain HTTP that would look as if the site had served it.
 
+Both raw streams of each connection go to the wire record, if there is one: exactly what the site got and gave.
+
 A proxy connection carries one plain request and is closed, so that no site can answer a request made to another.
 """
 
@@ -14,14 +16,17 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import h11
 
-from precinto.adapters.crawlers.guard.door import Door, NoWay, Rule, Way
+from precinto.adapters.crawlers.guard.door import Door, NoWay, Rule
+from precinto.adapters.crawlers.guard.line import Budget, Line
+from precinto.wire.pcapng import WireRecorder
 
 BYTES = 200 * 2**20
-"""What one capture may carry, both directions together."""
+"""What one capture may carry to sites and back, both directions together."""
 
 REFUSALS = 2_000
 """Different refusals that are recorded; further ones are only counted."""
@@ -48,17 +53,33 @@ class Guard:
 
     Attributes:
         door: Decides; knows each host's addresses.
+        budget: What may still be carried.
         connected: Host and port to the address that the last connection led to.
         refusals: Each different refusal and how often it happened.
         unrecorded: Refusals beyond the limit of what is recorded.
     """
 
-    def __init__(self, resolvers: Sequence[str], ports: Mapping[int, int], budget: int = BYTES) -> None:
+    def __init__(
+        self,
+        resolvers: Sequence[str],
+        ports: Mapping[int, int],
+        budget: int = BYTES,
+        recorder: WireRecorder | None = None,
+    ) -> None:
+        """Create a guard; it listens once it is entered.
+
+        Args:
+            resolvers: Resolvers to ask, ``address:port``; none for the system's.
+            ports: Lab mode: real port to the lab's port; empty outside the lab.
+            budget: Bytes that may be carried.
+            recorder: Writes down what is carried; whoever gave it finishes it, after the guard has ended.
+        """
         self.door = Door(resolvers, ports)
+        self.budget = Budget(budget)
         self.connected: dict[tuple[str, int], str] = {}
         self.refusals: dict[Refusal, int] = {}
         self.unrecorded = 0
-        self._budget = self._left = budget
+        self._recorder = recorder
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -96,19 +117,21 @@ class Guard:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port, path = "", 0, None
-        browser = _Side(h11.Connection(h11.SERVER, _HEAD_BYTES), reader, writer)
+        stream = _Browser(reader, writer)
+        browser = _Side(h11.Connection(h11.SERVER, _HEAD_BYTES), stream)
         try:
             async with asyncio.timeout(_HEAD_SECONDS):
                 request = await browser.request()
             host, port, path = _destination(request)
-            if self._left <= 0:
-                raise self._spent()
-            way = await self.door.open(host, port)
-            self.connected[host, port] = way.address
+            line = await self._line(host, port)
+            whole = False
             try:
-                await (self._tunnel(browser, way) if path is None else self._exchange(browser, request, path, way))
+                await (_tunnel(browser, line) if path is None else _exchange(browser, request, path, line))
+                whole = True
             finally:
-                way.writer.transport.abort()
+                if not whole:
+                    stream.abort()  # an orderly end would look like the end of what was sent
+                line.close(reset=not whole)
         except NoWay as no:
             self._refused(Refusal(host, port, no.rule, no.reason))
             if path is None:
@@ -120,62 +143,11 @@ class Guard:
         finally:
             writer.close()
 
-    async def _tunnel(self, browser: _Side, way: Way) -> None:
-        """Carry bytes both ways until both sides have ended."""
-        await browser.send(h11.Response(status_code=200, headers=[]))
-        early, _ = browser.http.trailing_data
-        way.writer.write(self._spend(early))
-        both = [
-            asyncio.create_task(self._carry(browser.reader, way.writer)),
-            asyncio.create_task(self._carry(way.reader, browser.writer)),
-        ]
-        try:
-            await asyncio.gather(*both)
-        except NoWay:
-            browser.writer.transport.abort()  # an orderly end would look like the end of what was sent
-            raise
-        finally:
-            for one in both:
-                one.cancel()
-
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(_CHUNK):
-            sink.write(self._spend(data))
-            await sink.drain()
-        if sink.can_write_eof():
-            sink.write_eof()
-
-    async def _exchange(self, browser: _Side, request: h11.Request, path: str, way: Way) -> None:
-        """Carry one plain request there and its response back."""
-        site = _Side(h11.Connection(h11.CLIENT, _HEAD_BYTES), way.reader, way.writer)
-        try:
-            await site.send(h11.Request(method=request.method, target=path, headers=_closing(request)))
-            await self._body(browser, site)
-            head = await site.response()
-            await browser.send(h11.Response(status_code=head.status_code, reason=head.reason, headers=_closing(head)))
-            await self._body(site, browser)
-        except (NoWay, h11.ProtocolError, EOFError):
-            browser.writer.transport.abort()
-            raise
-
-    async def _body(self, source: _Side, sink: _Side) -> None:
-        while True:
-            match await source.event():
-                case h11.Data(data=data):
-                    await sink.send(h11.Data(data=self._spend(bytes(data))))
-                case h11.EndOfMessage():
-                    return await sink.send(h11.EndOfMessage())
-                case other:
-                    raise EOFError(f"{other!r} in the middle of a message")
-
-    def _spend(self, data: bytes) -> bytes:
-        self._left -= len(data)
-        if self._left < 0:
-            raise self._spent()
-        return data
-
-    def _spent(self) -> NoWay:
-        return NoWay(Rule.BUDGET, f"the capture has used up its {self._budget} bytes")
+    async def _line(self, host: str, port: int) -> Line:
+        self.budget.connect()
+        way = await self.door.open(host, port)
+        self.connected[host, port] = way.address
+        return Line(way, host, port, self.budget, self._recorder)
 
     def _refused(self, refusal: Refusal) -> None:
         if refusal in self.refusals or len(self.refusals) < REFUSALS:
@@ -184,18 +156,90 @@ class Guard:
             self.unrecorded += 1
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One side of the proxy: the HTTP/1.1 state of a connection and its streams."""
+async def _tunnel(browser: _Side, line: Line) -> None:
+    """Carry bytes both ways until both sides have ended."""
+    await browser.send(h11.Response(status_code=200, headers=[]))
+    early, _ = browser.http.trailing_data
+    await line.write(early)
+    both = [
+        asyncio.create_task(_carry(browser.stream, line)),
+        asyncio.create_task(_carry(line, browser.stream)),
+    ]
+    try:
+        await asyncio.gather(*both)
+    finally:
+        for one in both:
+            one.cancel()
 
-    http: h11.Connection
+
+async def _carry(source: _Stream, sink: _Stream) -> None:
+    while data := await source.read():
+        await sink.write(data)
+    sink.end()
+
+
+async def _exchange(browser: _Side, request: h11.Request, path: str, line: Line) -> None:
+    """Carry one plain request there and its response back."""
+    site = _Side(h11.Connection(h11.CLIENT, _HEAD_BYTES), line)
+    await site.send(h11.Request(method=request.method, target=path, headers=_closing(request)))
+    await _body(browser, site)
+    head = await site.response()
+    await browser.send(h11.Response(status_code=head.status_code, reason=head.reason, headers=_closing(head)))
+    await _body(site, browser)
+
+
+async def _body(source: _Side, sink: _Side) -> None:
+    while True:
+        match await source.event():
+            case h11.Data(data=data):
+                await sink.send(h11.Data(data=bytes(data)))
+            case h11.EndOfMessage():
+                return await sink.send(h11.EndOfMessage())
+            case other:
+                raise EOFError(f"{other!r} in the middle of a message")
+
+
+class _Stream(Protocol):
+    """What both connections of the guard can do, the browser's and the site's."""
+
+    async def read(self) -> bytes: ...
+    async def write(self, data: bytes) -> None: ...
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Browser:
+    """The browser's connection to the guard."""
+
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+
+    async def read(self) -> bytes:
+        return await self.reader.read(_CHUNK)
+
+    async def write(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    def end(self) -> None:
+        if self.writer.can_write_eof():
+            self.writer.write_eof()
+
+    def abort(self) -> None:
+        self.writer.transport.abort()
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of the proxy: the HTTP/1.1 state of a connection, and the connection."""
+
+    http: h11.Connection
+    stream: _Stream
 
     async def event(self) -> h11.Event | type[h11.PAUSED]:
         """What comes next from this side."""
         while (event := self.http.next_event()) is h11.NEED_DATA:
-            self.http.receive_data(await self.reader.read(_CHUNK))
+            self.http.receive_data(await self.stream.read())
         return event  # pyright: ignore[reportReturnType] - NEED_DATA was just excluded
 
     async def request(self) -> h11.Request:
@@ -218,8 +262,7 @@ class _Side:
     async def send(self, event: h11.Event) -> None:
         """Send this event to this side."""
         if data := self.http.send(event):
-            self.writer.write(data)
-            await self.writer.drain()
+            await self.stream.write(data)
 
     async def decline(self) -> None:
         """Decline a tunnel: only the browser itself ever sees this answer, no page does."""

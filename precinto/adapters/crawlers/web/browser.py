@@ -1,26 +1,29 @@
-"""One browser for one capture: a fresh home and profile, a process group of its own, and a certain end.
+"""One browser for one capture: a process group of its own in a home of its own, and a certain end.
 
 Playwright drives it through a pipe, not through a port: no other process of the machine can take part in a capture.
 Each capture has a driver of its own too, so one that a hostile page brought down takes no other capture with it.
 When this process dies, the driver sees its pipe close and ends the browser.
+
+A site may show one thing to visitors and another to what it takes for a machine. So this is not Chromium's headless
+browser, which says what it is in every request: it is the browser that visitors have, with its windows on a screen
+that is not there. It says nothing false: name, version and system are its own, and the record has them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
-import signal
-import sys
-import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from playwright.async_api import BrowserContext, Error, Playwright, async_playwright
 
-from precinto.adapters.crawlers.web import trust
+from precinto.adapters.crawlers.web.home import Home
+from precinto.adapters.crawlers.web.limits import kill
 from precinto.domain.errors import CannotHere, Unavailable
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -30,6 +33,8 @@ VIEWPORT = (1366, 768)
 """Width and height of the window, in CSS pixels."""
 
 _FLAGS = (
+    "--ozone-platform=headless",  # windows without a screen; the browser itself is not the headless one
+    "--disable-blink-features=AutomationControlled",  # navigator.webdriver
     "--proxy-bypass-list=<-loopback>",  # without it, loopback would be reached past the guard
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # the browser resolves nothing itself
     "--disable-quic",  # UDP would go past the guard
@@ -42,15 +47,37 @@ _FLAGS = (
 )
 """Beside those that Playwright gives (no background networking, no component update, no first run ...)."""
 
-_PREFERENCES = {
-    "alternate_error_pages": {"enabled": False},  # also ends the probing for captive portals
-    "safebrowsing": {"enabled": False},
-    "search": {"suggest_enabled": False},
-    "signin": {"allowed": False, "allowed_on_next_startup": False},
-}
 _START_SECONDS = 30.0
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Whom the site sees: where a visitor lives whom the authority protects.
+
+    Attributes:
+        language: Language of the browser (BCP 47), what it asks sites for and formats numbers by.
+        time_zone: Time zone of its clock (IANA).
+    """
+
+    language: str = "es-PE"
+    time_zone: str = "America/Lima"
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A browser that runs.
+
+    Attributes:
+        context: Its one profile, with one empty page.
+        version: Its version.
+        user_agent: What it tells sites that it is.
+    """
+
+    context: BrowserContext
+    version: str
+    user_agent: str
 
 
 def find_chromium(configured: Path | None) -> Path:
@@ -72,34 +99,27 @@ def find_chromium(configured: Path | None) -> Path:
     raise CannotHere("captures need Chromium: apt install chromium, or playwright install chromium")
 
 
-def sandboxed() -> bool:
-    """Whether the browser's sandbox is on: it refuses to run as root, so there it is off."""
-    return os.geteuid() != 0
-
-
 @asynccontextmanager
-async def launched(executable: Path, proxy: str, authority: Path | None) -> AsyncGenerator[BrowserContext]:
-    """A fresh browser with one empty page; when the block ends, however it ends, no process and no file is left.
+async def launched(home: Home, proxy: str, visitor: Visitor) -> AsyncGenerator[Browser]:
+    """A fresh browser with one empty page; when the block ends, however it ends, no process of it is left.
 
     Args:
-        executable: The browser.
+        home: Where it lives.
         proxy: The guard, ``host:port``.
-        authority: Certificate authorities (PEM) to trust beside the browser's own.
+        visitor: Whom the site sees.
 
     Raises:
-        Unavailable: The browser or its driver did not start.
-        CannotHere: The authority cannot be trusted on this machine.
+        Unavailable: The browser or its driver did not start, or did not end.
     """
-    home = Path(tempfile.mkdtemp(prefix="precinto-capture-"))
-    try:
-        (home / "profile" / "Default").mkdir(parents=True)
-        (home / "profile" / "Default" / "Preferences").write_text(json.dumps(_PREFERENCES))
-        if authority is not None:
-            await _trust(authority, home)
-        async with _driver(home) as playwright:
-            yield await _launch(playwright, executable, proxy, home)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    async with _driver(home.path) as playwright:
+        try:
+            context = await _launch(playwright, home, proxy, visitor)
+            session = await context.new_cdp_session(context.pages[0])
+            about = cast("dict[str, str]", await session.send("Browser.getVersion"))  # pyright: ignore[reportUnknownMemberType]
+            await session.detach()
+        except Error as error:
+            raise Unavailable(f"the browser did not start: {error.message.strip()}") from error
+        yield Browser(context, about["product"].rpartition("/")[2], about["userAgent"])
 
 
 @asynccontextmanager
@@ -117,31 +137,29 @@ async def _driver(home: Path) -> AsyncGenerator[Playwright]:
     try:
         yield playwright
     finally:
-        _kill(home)
+        kill(home)
         await asyncio.shield(asyncio.ensure_future(_end(playwright, home)))
 
 
-async def _launch(playwright: Playwright, executable: Path, proxy: str, home: Path) -> BrowserContext:
+async def _launch(playwright: Playwright, home: Home, proxy: str, visitor: Visitor) -> BrowserContext:
     width, height = VIEWPORT
-    try:
-        return await playwright.chromium.launch_persistent_context(
-            home / "profile",
-            executable_path=executable,
-            args=[f"--proxy-server=http://{proxy}", *_FLAGS],
-            ignore_default_args=["--disable-popup-blocking"],
-            env=_environment(home),  # not ours: a page that breaks out finds no secret there
-            chromium_sandbox=sandboxed(),
-            accept_downloads=False,
-            # A service worker would answer for the site, out of sight; a first visit does not need one.
-            service_workers="block",
-            viewport={"width": width, "height": height},
-            handle_sigint=False,  # the worker drains on a signal; captures end with it
-            handle_sigterm=False,
-            handle_sighup=False,
-            timeout=_START_SECONDS * 1000,
-        )
-    except Error as error:
-        raise Unavailable(f"the browser did not start: {error.message.strip()}") from error
+    return await playwright.chromium.launch_persistent_context(
+        home.profile,
+        executable_path=home.executable,
+        headless=False,
+        args=[f"--proxy-server=http://{proxy}", f"--accept-lang={visitor.language}", *_FLAGS],
+        ignore_default_args=["--disable-popup-blocking"],
+        env=home.environment(visitor.time_zone),
+        chromium_sandbox=home.sandbox == "on",
+        accept_downloads=True,
+        downloads_path=home.downloads,
+        locale=visitor.language,
+        viewport={"width": width, "height": height},
+        handle_sigint=False,  # the worker drains on a signal; captures end with it
+        handle_sigterm=False,
+        handle_sighup=False,
+        timeout=_START_SECONDS * 1000,
+    )
 
 
 async def _end(playwright: Playwright, home: Path) -> None:
@@ -149,49 +167,7 @@ async def _end(playwright: Playwright, home: Path) -> None:
     try:
         async with asyncio.timeout(_END_SECONDS):
             await playwright.stop()
-            while _kill(home):  # noqa: ASYNC110 - these are not our children: nothing tells us of their end
+            while kill(home):  # noqa: ASYNC110 - these are not our children: nothing tells us of their end
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError as error:
         raise Unavailable(f"the browser or its driver did not end within {_END_SECONDS:g} s") from error
-
-
-async def _trust(authority: Path, home: Path) -> None:
-    writer = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", trust.__file__, str(authority), str(home / ".pki" / "nssdb"),
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        _, errors = await writer.communicate()
-    finally:
-        if writer.returncode is None:
-            writer.kill()
-            await writer.wait()
-    if writer.returncode != 0:
-        last = errors.decode(errors="replace").strip().rpartition("\n")[2]
-        raise CannotHere(f"the browser cannot be made to trust {authority} (NSS: apt install libnss3): {last}")
-
-
-def _environment(home: Path) -> dict[str, str | float | bool]:
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
-    return {**kept, "HOME": str(home), "TMPDIR": str(home)}
-
-
-def _kill(home: Path) -> int:
-    """Kill every process group that has ``home`` in a command line; returns how many there were.
-
-    Not only the browser's: its crash handlers put themselves into groups of their own.
-    """
-    groups: set[int] = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.fsencode(home) in (process / "cmdline").read_bytes():
-                groups.add(os.getpgid(int(process.name)))
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-    groups.discard(os.getpgrp())
-    for group in groups:
-        try:
-            os.killpg(group, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    return len(groups)

@@ -11,20 +11,28 @@ from typing import Any
 
 from playwright.async_api import Error
 
-from precinto.adapters.crawlers.guard.egress import BYTES, Guard
-from precinto.adapters.crawlers.web.browser import find_chromium, launched, sandboxed
+from precinto.adapters.crawlers.guard.egress import Guard
+from precinto.adapters.crawlers.web.browser import Visitor, find_chromium, launched
+from precinto.adapters.crawlers.web.home import Home, opened_home
+from precinto.adapters.crawlers.web.limits import Limits, Use, Watch
 from precinto.adapters.crawlers.web.record import readable, written
 from precinto.adapters.crawlers.web.visit import Visit
 from precinto.domain.errors import BadInput, Unavailable
+from precinto.domain.evidence import Missing
 from precinto.domain.intake import Target, TargetKind
 from precinto.domain.model import canonical_json
+from precinto.domain.recipes import Recipe, RecipeBook
 from precinto.ports import Capture, CapturedFile, Subject
+from precinto.wire.pcapng import WireRecorder
+
+WIRE = "wire.pcapng"
+"""Name of the wire record in a capture."""
 
 VANTAGE = "control"
 """Captures resolve names by the control resolvers, which stand under no ISP's policy."""
 
-LOAD_SECONDS = 30.0
-"""What a page may take to load, at most half of the visit's time: the rest is for what is kept."""
+KEEP_SECONDS = 20.0
+"""What of the visit's time the recipe may not take, at most half of it: it is for what is kept at the end."""
 
 
 class WebCrawler:
@@ -37,6 +45,9 @@ class WebCrawler:
         ports: Mapping[int, int],
         ca: Path | None,
         timeout: timedelta,
+        recipes: RecipeBook,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        visitor: Visitor = Visitor(),  # noqa: B008 - frozen
     ) -> None:
         """Create a crawler; nothing is started before the first capture.
 
@@ -46,22 +57,29 @@ class WebCrawler:
             ports: Lab mode: real port to the lab's port; empty outside the lab.
             ca: Lab mode: a certificate authority (PEM) to trust beside the browser's own.
             timeout: Wall clock of one visit, the browser's start and end included.
+            recipes: What a visit does at each service.
+            limits: What else one capture may use.
+            visitor: Whom the sites see.
         """
         self._executable = executable
         self._resolvers = tuple(resolvers)
         self._ports = dict(ports)
         self._ca = ca
         self._timeout = timeout
+        self._recipes = recipes
+        self._limits = limits
+        self._visitor = visitor
         self._running: set[asyncio.Task[Any]] = set()
 
     async def capture(self, subject: Subject, folder: Path) -> Capture:
         """Visit a domain or URL once.
 
         A domain is opened over https and, where no connection can be made, over http. A certificate that the
-        browser refuses is a failure like a site that is down or answers with an error.
+        browser refuses is a failure like a site that is down or answers with an error, and so is a page for which
+        the limits are not enough.
 
         Raises:
-            Unavailable: The browser did not start.
+            Unavailable: The browser did not start, or the machine has no room.
             CannotHere: There is no browser on this machine.
             BadInput: The target is no web address.
         """
@@ -71,8 +89,8 @@ class WebCrawler:
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._running.add(task)
         try:
-            async with Guard(self._resolvers, self._ports, BYTES) as guard:
-                return await self._visit(executable, guard, addresses, folder)
+            async with opened_home(executable, self._ca) as home:
+                return await self._capture(home, addresses, self._recipes.recipe(subject.service), folder)
         finally:
             self._running.discard(task)
 
@@ -84,17 +102,46 @@ class WebCrawler:
         if running:
             await asyncio.wait(running)
 
-    async def _visit(self, executable: Path, guard: Guard, addresses: Sequence[str], folder: Path) -> Capture:
+    async def _capture(self, home: Home, addresses: Sequence[str], recipe: Recipe, folder: Path) -> Capture:
+        recorder = WireRecorder(folder / "wire.spool")
+        guard = Guard(self._resolvers, self._ports, self._limits.network, recorder)
+        tools = {
+            "playwright": version("playwright"),
+            "sandbox": home.sandbox,
+            "visitor": f"{self._visitor.language}, {self._visitor.time_zone}",
+        }
+        try:
+            with Watch(home.path, self._limits) as watch:
+                visit = await self._visit(home, guard, addresses, recipe, folder, tools)
+        finally:
+            wire, missing = await asyncio.to_thread(_wire, recorder, home, folder)
+        files = (*visit.files, *_records(visit, guard, folder), _used(watch.use, guard, self._limits, folder), *wire)
+        return Capture(
+            files=files,
+            addresses=dict(guard.door.addresses),
+            tools=tools,
+            vantage=VANTAGE,
+            failure=watch.use.exceeded or visit.failure,
+            missing=(*visit.missing, *missing),
+            recipe=recipe.digest(),
+        )
+
+    async def _visit(
+        self,
+        home: Home,
+        guard: Guard,
+        addresses: Sequence[str],
+        recipe: Recipe,
+        folder: Path,
+        tools: dict[str, str],
+    ) -> Visit:
         visit: Visit | None = None
-        tools = {"playwright": version("playwright"), "sandbox": "on" if sandboxed() else "off (root)"}
         seconds = self._timeout.total_seconds()
         try:
-            async with (
-                asyncio.timeout(seconds),
-                launched(executable, guard.address, self._ca) as context,
-            ):
-                visit = Visit(context, guard, folder, patience_seconds=min(LOAD_SECONDS, seconds / 2))
-                tools["chromium"] = context.browser.version if context.browser else "unknown"
+            async with guard, asyncio.timeout(seconds), launched(home, guard.address, self._visitor) as browser:
+                tools |= {"chromium": browser.version, "user agent": browser.user_agent}
+                patience = max(seconds - KEEP_SECONDS, seconds / 2)
+                visit = Visit(browser.context, guard, folder, recipe, patience)
                 await visit.run(addresses)
         except TimeoutError as error:
             if visit is None:
@@ -105,13 +152,7 @@ class WebCrawler:
                 raise Unavailable(f"the browser did not start: {error.message}") from error
             # The visit had begun: a page that brings the browser down does so every time, so it is kept as it is.
             visit.failure = visit.failure or f"the browser broke down: {readable(error.message)}"
-        return Capture(
-            files=(*visit.files, *_records(visit, guard, folder)),
-            addresses=dict(guard.door.addresses),
-            tools=tools,
-            vantage=VANTAGE,
-            failure=visit.failure,
-        )
+        return visit
 
 
 def _addresses(target: Target) -> tuple[str, ...]:
@@ -136,3 +177,25 @@ def _records(visit: Visit, guard: Guard, folder: Path) -> list[CapturedFile]:
         "refused.json": {"refusals": refusals, "unrecorded": guard.unrecorded},
     }
     return [written(folder, name, "application/json", canonical_json(content)) for name, content in contents.items()]
+
+
+def _used(use: Use, guard: Guard, limits: Limits, folder: Path) -> CapturedFile:
+    budget = guard.budget
+    content = {
+        "memory_bytes": {"peak": use.memory, "limit": limits.memory},
+        "disk_bytes": {"peak": use.disk, "limit": limits.disk},
+        "files": {"peak": use.files, "limit": limits.files},
+        "network_bytes": {"used": budget.limit - budget.left, "limit": budget.limit},
+        "exceeded": use.exceeded,
+    }
+    return written(folder, "limits.json", "application/json", canonical_json(content))
+
+
+def _wire(recorder: WireRecorder, home: Home, folder: Path) -> tuple[list[CapturedFile], list[Missing]]:
+    """Compose the wire record; without it, the capture is still worth keeping."""
+    path = folder / WIRE
+    try:
+        recorder.finish(home.key_log(), path)
+    except OSError as error:
+        return [], [Missing(what=WIRE, reason=f"it could not be written: {error.strerror or error}")]
+    return [CapturedFile(name=WIRE, media_type="application/vnd.tcpdump.pcap", path=path)], []
