@@ -9,7 +9,9 @@ import hashlib
 import io
 import os
 import tempfile
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
 from types import TracebackType
 from typing import BinaryIO
 
@@ -29,12 +31,12 @@ class Body:
     size: int
     sha256: str
     truncated: bool
-    _file: int = field(repr=False, compare=False)
+    _spool: Spool = field(repr=False, compare=False)
     _parts: tuple[tuple[int, int], ...] = field(repr=False, compare=False)
 
     def open(self) -> BinaryIO:
         """A stream of the bytes; it can be read as long as the decoding is open."""
-        return io.BufferedReader(_Reader(self._file, self._parts, self.size))
+        return io.BufferedReader(_Reader(self._spool, self._parts, self.size), _PART_BYTES)
 
     def read(self, limit: int = -1) -> bytes:
         """The first bytes, at most ``limit``; all without one."""
@@ -46,7 +48,7 @@ class Spool:
     """The temporary file of one decoding; a context manager, after which its bodies cannot be read any more."""
 
     def __init__(self, body_bytes: int = 2**28) -> None:
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by __exit__
+        self._file = tempfile.TemporaryFile(buffering=0)
         self._end = 0
         self._limit = body_bytes
 
@@ -70,20 +72,25 @@ class Spool:
         self._end += len(data)
         return place
 
-    @property
-    def descriptor(self) -> int:
-        """The file's descriptor."""
-        return self._file.fileno()
+    def read(self, place: int, length: int) -> bytes:
+        """Bytes that were kept.
+
+        Raises:
+            ValueError: The decoding is closed.
+        """
+        return os.pread(self._file.fileno(), length, place)
 
 
 class GrowingBody:
     """A body of which more may come.
 
     Attributes:
+        limit: Bytes that are kept at most.
         full: Whether the limit was reached, so that the rest is not kept.
     """
 
     def __init__(self, spool: Spool, limit: int) -> None:
+        self.limit = limit
         self.full = False
         self._spool = spool
         self._left = limit
@@ -106,8 +113,7 @@ class GrowingBody:
     def finish(self, *, truncated: bool) -> Body:
         """The body as it is now; ``truncated``: more was to come."""
         self._flush()
-        ends = truncated or self.full
-        return Body(self._size, self._hash.hexdigest(), ends, self._spool.descriptor, tuple(self._parts))
+        return Body(self._size, self._hash.hexdigest(), truncated or self.full, self._spool, tuple(self._parts))
 
     def _flush(self) -> None:
         if not self._pending:
@@ -120,11 +126,12 @@ class GrowingBody:
 
 
 class _Reader(io.RawIOBase):
-    """Reads the parts of a body one after the other, wherever in it the reader stands."""
+    """Reads the parts of a body one after the other."""
 
-    def __init__(self, file: int, parts: tuple[tuple[int, int], ...], size: int) -> None:
-        self._file = file
+    def __init__(self, spool: Spool, parts: tuple[tuple[int, int], ...], size: int) -> None:
+        self._spool = spool
         self._parts = parts
+        self._ends = list(accumulate(length for _, length in parts))
         self._size = size
         self._at = 0
 
@@ -140,13 +147,12 @@ class _Reader(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        begin = 0
-        for place, length in self._parts:
-            within = self._at - begin
-            if within < length:
-                data = os.pread(self._file, min(len(buffer), length - within), place + within)
-                buffer[: len(data)] = data
-                self._at += len(data)
-                return len(data)
-            begin += length
-        return 0
+        number = bisect_right(self._ends, self._at)
+        if number == len(self._parts):
+            return 0
+        place, length = self._parts[number]
+        left = self._ends[number] - self._at
+        data = self._spool.read(place + length - left, min(len(buffer), left))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
