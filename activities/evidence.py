@@ -63,8 +63,16 @@ class EvidenceActivities:
         capture = await self._visit(subject, folder)
         archive = await self._ports.archiver.archive(subject, attempt, started, capture, folder)
         found = await self._ports.investigator.investigate(subject, capture, folder)
+        missing = _bounded((*capture.missing, *archive.missing, *found.missing))
         weighed = assess(
-            subject.target, found.facts, self._ports.registry.guard_lists, capture.failure, started.date()
+            subject.target,
+            found.facts,
+            self._ports.registry.guard_lists,
+            capture.failure,
+            started.date(),
+            page=subject.page,
+            own_addresses=self._ports.registry.own_addresses,
+            missing=missing,
         )
         files = (*capture.files, *archive.files, *found.files, _written(folder, weighed))
         manifest = Manifest(
@@ -80,7 +88,7 @@ class EvidenceActivities:
             tools={**capture.tools, **archive.tools, **found.tools},
             addresses=capture.addresses,
             failure=capture.failure,
-            missing=_bounded((*capture.missing, *archive.missing, *found.missing)),
+            missing=missing,
             items=await self._store(files),
         )
         content = manifest.canonical()

@@ -15,6 +15,7 @@ from typing import Protocol
 from precinto.contracts import Accepted, EndTask, OrderTask, Sealed
 from precinto.domain.case import Closure
 from precinto.domain.evidence import Finding, Manifest, Missing, ProtectedName
+from precinto.domain.guards import GuardLists
 from precinto.domain.intake import Referral, Service, Target, TargetKind
 from precinto.domain.model import Digest, Instant, Value
 from precinto.domain.notification import Action, Delivery, Notice
@@ -279,6 +280,16 @@ class Registry(Protocol):
     @property
     def sinkholes(self) -> frozenset[str]:
         """Addresses that answer for blocked names (the authority's own or an ISP's)."""
+        ...
+
+    @property
+    def guard_lists(self) -> GuardLists:
+        """The installation's guard lists, joined with the registry's own names."""
+        ...
+
+    @property
+    def own_addresses(self) -> frozenset[str]:
+        """Addresses of the authority's own and of the ISPs' servers, which no target may point at unseen."""
         ...
 
     def channel(self, isp: str) -> Channel:

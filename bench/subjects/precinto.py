@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,28 @@ from bench.subjects.desks import persist
 from precinto import engine, stubs
 from precinto.contracts import Admission, CaseEnd, Sealed, SweepTask
 from precinto.domain.case import Closure, Stage
-from precinto.domain.evidence import Manifest, guard
-from precinto.domain.intake import Referral, Service, Target, TargetKind, normalise
+from precinto.domain.evidence import guard
+from precinto.domain.intake import Referral, Service, TargetKind, normalise
 from precinto.domain.model import digest
 from precinto.domain.review import Decision, Outcome, decision_id
 from precinto.domain.terms import Terms
 from precinto.domain.verification import Standing
-from precinto.ports import Capture, CapturedFile, Ports
+from precinto.ports import Capture, CapturedFile, Package, Ports, Subject
 from precinto.store import Database, Store, ledger
 from precinto.store.evidence import EvidenceStore
 from precinto.store.intake import CaseRow
 from precinto.store.orders import NoticeRow, NoticeState, OrderRow, StandingRow
-from tests.fakes import OFFICERS, FakeIsp, FakeProber, FakeRegistry, MemoryBlobs
+from tests.fakes import (
+    OFFICERS,
+    FakeArchiver,
+    FakeInvestigator,
+    FakeIsp,
+    FakeProber,
+    FakeRegistry,
+    FakeSealer,
+    FakeTimestamper,
+    MemoryBlobs,
+)
 
 PAGE = b"<h1>convert any video</h1>" * 40
 """About 1 KB, as the benchmark of the peers captures."""
@@ -46,10 +56,12 @@ REASONS = "The service copies recordings at request; the bundle shows it."
 class _Browser:
     """A fake crawler: a page of 1 KB, at once."""
 
-    async def capture(self, target: Target) -> Capture:
-        content = target.value.encode() + PAGE
-        page = CapturedFile(name="page.html", media_type="text/html", content=content)
-        return Capture(files=(page,), addresses={target.value: ("127.0.1.1",)}, tools={"fake": "1"}, vantage="bench")
+    async def capture(self, subject: Subject, folder: Path) -> Capture:
+        path = folder / "page.html"
+        path.write_bytes(subject.target.value.encode() + PAGE)
+        page = CapturedFile(name=path.name, media_type="text/html", path=path)
+        addresses = {subject.target.value: ("127.0.1.1",)}
+        return Capture(files=(page,), addresses=addresses, tools={"fake": "1"}, vantage="bench")
 
 
 class _Isp(FakeIsp):
@@ -61,18 +73,17 @@ class _Isp(FakeIsp):
         return delivery
 
 
-class _Evidence:
+class _Evidence(EvidenceStore):
     """The real repository, which also tells the reviewer that there is something to read."""
 
-    def __init__(self, store: EvidenceStore, outbox: Outbox) -> None:
-        self._store, self._outbox = store, outbox
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        super().__init__(database)
+        self._outbox = outbox
 
-    async def sealed(self, case: str, attempt: int) -> Sealed | None:
-        return await self._store.sealed(case, attempt)
-
-    async def seal(self, manifest: Manifest, bundle: str, review_until: datetime) -> Sealed:
-        sealed = await self._store.seal(manifest, bundle, review_until)
-        self._outbox.tell(manifest.case, sealed.bundle)
+    async def seal(self, package: Package) -> Sealed:
+        """Seal, then tell."""
+        sealed = await super().seal(package)
+        self._outbox.tell(package.manifest.case, sealed.bundle)
         return sealed
 
 
@@ -191,11 +202,15 @@ class Precinto:
         ports = Ports(
             registry=FakeRegistry(isps),
             crawlers={TargetKind.DOMAIN: _Browser()},
+            archiver=FakeArchiver(),
+            investigator=FakeInvestigator(),
+            sealer=FakeSealer(),
+            timestampers=(FakeTimestamper("uno"), FakeTimestamper("dos")),
             prober=FakeProber(isps),
             blobs=MemoryBlobs(),
             signals=engine.TemporalSignals(client),
             intake=store.intake,
-            evidence=_Evidence(store.evidence, Outbox(folder)),
+            evidence=_Evidence(database, Outbox(folder)),
             review=store.review,
             notification=store.notification,
             verification=store.verification,

@@ -7,6 +7,7 @@ What a page calls itself is a stranger's text: it goes into the document as data
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 PICTURES = ("viewport.png", "screenshot.png")
 """Items of a bundle that are shown, the first that it has."""
 
+_UNSHOWN = re.compile(r"[^\x20-\x7e\u00a1-\u00ac\u00ae-\u017f\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u20ac]")
 _LISTED = 60
 """Missing things that are listed; the manifest has all of them."""
 
@@ -75,7 +77,7 @@ def evidence_report(
         root = Path(folder)
         for name in ("evidence.typ", f"{language.value}.json"):
             shutil.copy(TEMPLATES / name, root / name)
-        (root / "content.json").write_text(json.dumps(content))
+        (root / "content.json").write_text(_written(json.dumps(content, ensure_ascii=False)))
         if picture is not None:
             shutil.copy(picture, root / "picture.png")
         pdf = typst.compile(
@@ -92,3 +94,8 @@ def evidence_report(
 
 def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _written(text: str) -> str:
+    """JSON with every character that the fonts may lack spelled by its number: PDF/A refuses what cannot be shown."""
+    return _UNSHOWN.sub(lambda found: f"\\\\u{{{ord(found[0]):x}}}", text)

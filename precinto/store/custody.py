@@ -6,6 +6,7 @@ The ledger keeps every change of everything; this chain is one case's, so it can
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -58,7 +59,8 @@ async def append(
         subject=subject,
         detail=detail[:500],
     )
-    session.add(CustodyRow(**{**record.model_dump(exclude={"v"}), "act": record.act.value}))
+    fields: dict[str, Any] = record.model_dump(exclude={"v", "act"})
+    session.add(CustodyRow(**fields, act=record.act.value))
     await session.flush()  # the next act of this transaction follows this one
 
 

@@ -31,7 +31,7 @@ async def test_a_referral_opens_a_case(store: Store) -> None:
     assert registered.opened
     assert not registered.known
     assert registered.start
-    target = await store.intake.target(registered.case)
+    target = (await store.intake.subject(registered.case)).target
     assert (target.value, target.registrable) == ("y2mate.com", "y2mate.com")
 
 
@@ -103,7 +103,7 @@ async def test_there_is_no_case_without_a_referral(store: Store) -> None:
     with pytest.raises(NotFound, match="nobody-1"):
         await store.intake.accept("nobody-1")
     with pytest.raises(NotFound, match="nobody-1"):
-        await store.intake.target("nobody-1")
+        await store.intake.subject("nobody-1")
 
 
 async def test_the_terms_of_a_case_are_those_of_its_opening(store: Store) -> None:
@@ -174,4 +174,4 @@ async def test_a_case_that_is_rejected_is_closed_for_good(store: Store) -> None:
 async def test_applications_and_addresses_are_targets_of_equal_rank(store: Store, kind: TargetKind) -> None:
     value = {TargetKind.MOBILE_APP: "com.example.ripper", TargetKind.URL: "https://site.example.com/player"}[kind]
     case = (await store.intake.register(referral(value, kind=kind), (), "operator-1", TERMS)).case
-    assert (await store.intake.target(case)).value == value
+    assert (await store.intake.subject(case)).target.value == value

@@ -132,7 +132,7 @@ class TestTheGate:
         stale = await file(store, case, first, "reviewer-1")
         returned = await file(store, case, first, "reviewer-2", Outcome.RETURN)
         await store.review.conclude(case, returned.id, OFFICERS)
-        second = await seal(store, case, attempt=2)
+        second = await seal(store, case, round=2)
         assert (await refused_by_the_gate(store, order_task(case, second, stale))).code == "other_bundle"
 
     async def test_not_under_an_order_number_of_ones_own(self, store: Store, case: str) -> None:

@@ -179,7 +179,7 @@ class TestConclude:
         stale = await file(store, case, bundle, "reviewer-1", Outcome.REJECT)
         returned = await file(store, case, bundle, "reviewer-2", Outcome.RETURN)
         await store.review.conclude(case, returned.id, OFFICERS)
-        second = await seal(store, case, attempt=2)
+        second = await seal(store, case, round=2)
         with pytest.raises(NotVerified) as refused:
             await store.review.conclude(case, stale.id, OFFICERS)
         assert refused.value.code == "other_bundle"
