@@ -15,7 +15,7 @@ import re
 import tempfile
 import tomllib
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
@@ -200,6 +200,36 @@ def _public_suffix(name: str) -> bool:
     return registrable_domain(name) is None and shared_platform(name) is None
 
 
+def import_guardlist(folder: Path, file: Path, known: Mapping[str, Any]) -> tuple[GuardList, list[LeftOut]]:
+    """Check a list as its publisher gives it, and put it in place.
+
+    Args:
+        folder: Where the lists are.
+        file: Text, an entry a line.
+        known: The fields of ``GuardList`` but digest and number of entries.
+
+    Raises:
+        BadInput: The file cannot be read, is too large or holds no entry; a field is wrong; or the list that is
+            there has a later date.
+    """
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise BadInput(f"{file}: cannot be read: {error.strerror}") from error
+    if len(text) > MAX_BYTES:
+        raise BadInput(f"{file.name}: more than {MAX_BYTES} bytes of text")
+    try:
+        described = GuardList(**known, sha256="0" * 64, entries=0)
+    except ValidationError as error:
+        raise _wrong(file.name, error) from error
+    lines = text.decode("utf-8", "replace").splitlines()
+    entries, left_out = normal_entries(lines, described.kind, described.form)
+    if not entries:
+        raise BadInput(f"{file.name}: no line of it is an entry of the form {described.form.value}")
+    return write_guardlist(folder, described, entries), left_out
+
+
 def write_guardlist(folder: Path, known: GuardList, entries: Sequence[Entry]) -> GuardList:
     """Write a list with its data file and digest, and put it in the place of an older one of the same id.
 
@@ -217,7 +247,7 @@ def write_guardlist(folder: Path, known: GuardList, entries: Sequence[Entry]) ->
         raise BadInput(f"{place.name}: the list that is there is of {before.dated}, later than {known.dated}")
     text = _text(line if rank is None else f"{rank},{line}" for line, rank in entries)
     sha256 = hashlib.sha256(text).hexdigest()
-    # The data's name carries its digest: whoever reads meanwhile sees the old list whole, or the new one.
+    # The data's name carries its digest: until the new TOML file is in place, the old list stays whole.
     data = f"{known.id}.{sha256[:12]}.txt.gz"
     written = known.model_copy(update={"sha256": sha256, "entries": len(entries)})
     folder.mkdir(parents=True, exist_ok=True)

@@ -117,7 +117,7 @@ def _host(host: str, lists: GuardLists) -> tuple[Proposal, tuple[Alternative, ..
             scope=(host,),
             why=f"{host} belongs to, or is a part of, {whose}: its operator can end the infringement alone",
         )
-        return takedown, (_last_resort(host, lists),)
+        return takedown, (_last_resort(host, lists, whole=True),)
     protected_below = any(match.holds and match.kind in PROTECTED for match in lists.below(host))
     block = Proposal(
         method=Method.DNS,
@@ -149,7 +149,7 @@ def _page(target: Target, host: str, lists: GuardLists) -> tuple[Proposal, tuple
         possible=False,
         why="an ISP does not see the path of a web address inside TLS without breaking it for everybody",
     )
-    return takedown, (_last_resort(host, lists), path)
+    return takedown, (_last_resort(host, lists, whole=False), path)
 
 
 def _app(
@@ -163,7 +163,7 @@ def _app(
     others: list[Alternative] = []
     page_host = _name(TargetKind.URL, page) if page else None
     if page_host:
-        others.append(_last_resort(page_host, lists))
+        others.append(_last_resort(page_host, lists, whole=False))
     hosts = sorted({host for one in endpoints if (host := _name(TargetKind.DOMAIN, one))})
     own = tuple(host for host in hosts if not _others(host, lists) and not lists.below(host))
     why = "each is a target of its own: it needs its own case, with evidence of what it serves"
@@ -177,16 +177,25 @@ def _app(
     return takedown, tuple(others)
 
 
-def _last_resort(host: str, lists: GuardLists) -> Alternative:
-    """A block of a host that is not, or perhaps not, the target's own."""
-    shared = next((match for match in lists.above(host) if match.entry == host and match.kind in SHARED), None)
-    if shared is not None or shared_platform(host) == host:
-        return Alternative(method=Method.DNS, possible=False, why=f"a block of {host} would hit all its customers")
-    if _others(host, lists):
-        why = f"only where the operator does not act, and for {host} alone"
-    else:
-        why = f"only where the one who decides finds that {host} serves nothing else, and for it alone"
-    return Alternative(method=Method.DNS, scope=(host,), possible=True, why=why)
+def _last_resort(host: str, lists: GuardLists, *, whole: bool) -> Alternative:
+    """A block of a host that is not, or perhaps not, the target's own; ``whole``: all of the host is referred."""
+    above = lists.above(host)
+    customer = shared_platform(host) not in {None, host}
+    why = None
+    if shared_platform(host) == host or any(match.entry == host and match.kind in SHARED for match in above):
+        why = f"a block of {host} would hit all its customers"
+    elif not whole and not customer:
+        guarded = next((match for match in above if match.kind in PROTECTED and match.holds), None)
+        why = (
+            guarded
+            and f"{host} is {guarded.entry} or below it ({guarded.reason}): it serves more than what is referred"
+        )
+    if why:
+        return Alternative(method=Method.DNS, possible=False, why=why)
+    condition = "the operator does not act" if whole else "the one who decides finds that it serves nothing else"
+    return Alternative(
+        method=Method.DNS, scope=(host,), possible=True, why=f"only where {condition}, and for it alone"
+    )
 
 
 def _others(host: str, lists: GuardLists) -> str | None:

@@ -196,10 +196,10 @@ def _strangers(target: Target, facts: TargetFacts) -> Iterator[Finding]:
         detail = f"it is an alias of {_some(hosted)} (shared platform)"
         yield _note(FindingKind.SHARED_NETWORK, detail, "public suffix list", facts.file(Question.ALIASES))
     if others := sorted({registrable_domain(name) or name for name in _foreign(target, facts.certificate_names)}):
-        detail = f"its certificate is also for {len(others)} other domains: {_some(others)}"
+        detail = f"other domains that its certificate is for: {len(others)} ({_some(others)})"
         yield _note(FindingKind.SHARED_CERTIFICATE, detail, facts.file(Question.CERTIFICATE))
     if neighbours := _foreign(target, facts.neighbours):
-        detail = f"{len(neighbours)} names of others answer from its addresses: {_some(neighbours)}"
+        detail = f"names of others that answer from its addresses: {len(neighbours)} ({_some(neighbours)})"
         yield _note(FindingKind.CO_HOSTED, detail, facts.file(Question.NEIGHBOURS))
 
 
@@ -239,7 +239,7 @@ def _capture(failure: str | None, missing: Sequence[Missing]) -> Iterator[Findin
         detail = f"the capture failed, so there is no proof of what the target serves: {_plain(failure, 600)}"
         yield _hold(FindingKind.FAILED_CAPTURE, detail, "the capture")
     if missing:
-        detail = f"{len(missing)} parts of the capture are missing: {_some([one.what for one in missing])}"
+        detail = f"missing parts of the capture: {len(missing)} ({_some([one.what for one in missing])})"
         yield _note(FindingKind.INCOMPLETE_CAPTURE, detail, "the manifest")
 
 
@@ -264,8 +264,8 @@ def _unknown(target: Target, facts: TargetFacts, page: str | None, lists: GuardL
 
 
 def _age(lists: GuardLists, today: date) -> Iterator[Finding]:
-    if stale := [f"{one.id} ({one.dated})" for one in lists.lists if one.stale(today)]:
-        detail = f"{len(stale)} guard lists are older than they should be: {_some(stale)}"
+    if stale := [f"{one.id} of {one.dated}" for one in lists.lists if one.stale(today)]:
+        detail = f"guard lists that are older than they should be: {len(stale)} ({_some(stale)})"
         yield _note(FindingKind.STALE_LIST, detail, "the guard lists' own dates")
 
 

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from precinto.domain.evidence import EvidenceItem, FindingKind, Manifest, ProtectedName, guard
+from precinto.domain.evidence import EvidenceItem, Finding, FindingKind, Manifest, guard
+from precinto.domain.guards import GuardLists, ListKind, ProtectedName
 from precinto.domain.intake import TargetKind, normalise
 from precinto.domain.model import digest
+from tests.domain.test_guards import listed
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PAGE = EvidenceItem(name="page.html", media_type="text/html", size=4, sha256=digest(b"page"))
@@ -159,6 +161,28 @@ class TestGuard:
     def test_a_web_address_is_looked_up_by_its_host(self) -> None:
         target = normalise(TargetKind.URL, "https://docs.google.com/ripper")
         assert [finding.kind for finding in guard(target, LISTS)] == [FindingKind.PROTECTED_NAME]
+
+    def test_what_lies_below_the_name_would_be_hit_too(self) -> None:
+        names = [ProtectedName(name=f"{n}.shop.com", reason="bank", source="list of banks") for n in range(7)]
+        (finding,) = guard(normalise(TargetKind.DOMAIN, "shop.com"), names)
+        assert (finding.kind, finding.source) == (FindingKind.PROTECTED_BELOW, "list of banks")
+        assert finding.detail.startswith("below shop.com: 0.shop.com (bank), ")
+        assert finding.detail.endswith(" and 2 more")
+
+    def test_the_installations_lists_count_beside_the_registrys_names(self) -> None:
+        lists = GuardLists([listed(ListKind.BANK, "bank.example"), listed(ListKind.PARKING, "parked.example")])
+        assert [one.kind for one in guard(normalise(TargetKind.DOMAIN, "www.bank.example"), LISTS, lists)] == [
+            FindingKind.PROTECTED_NAME
+        ]
+        assert guard(normalise(TargetKind.DOMAIN, "www.parked.example"), LISTS, lists) == ()
+
+    def test_a_rank_that_its_list_does_not_hold_for_is_noted(self) -> None:
+        lists = GuardLists([listed(ListKind.TOP_SITE, ("known.biz", 20_000), within=10_000)])
+        (finding,) = guard(normalise(TargetKind.DOMAIN, "known.biz"), LISTS, lists)
+        assert (finding.kind, finding.holds) == (FindingKind.POPULAR, False)
+
+    def test_a_finding_holds_unless_it_says_otherwise(self) -> None:
+        assert Finding(kind=FindingKind.CO_HOSTED, detail="x", source="y").holds
 
     def test_an_application_has_no_host_to_look_up(self) -> None:
         assert guard(normalise(TargetKind.MOBILE_APP, "com.google.app"), LISTS) == ()
