@@ -63,6 +63,14 @@ BRANDS = MappingProxyType(
                 ("Citas", "Reserve una cita en la oficina más cercana."),
             ),
         ),
+        "apks": Brand(
+            "APK Directo", "Todo el fútbol y toda la música en tu celular", "#00796b", "Subido por usuarios.",
+            menu=("Inicio", "Ficha"),
+            paragraphs=(
+                ("Cómo se instala", "Permita la instalación de orígenes desconocidos y abra el archivo."),
+                ("¿Es legal?", "No alojamos contenidos: la aplicación los busca por usted."),
+            ),
+        ),
         "ejemplo": Brand(
             "Ejemplo", "Una página cualquiera", "#455a64", "Ejemplo",
             paragraphs=(("Hola", "Esta página existe para que se pueda comprobar que se la alcanza."),),

@@ -112,8 +112,12 @@ class Lab:
 
 
 @asynccontextmanager
-async def open_lab(folder: Path) -> AsyncGenerator[Lab]:
+async def open_lab(folder: Path, app: Path | None = None) -> AsyncGenerator[Lab]:
     """Open a lab in a folder of its own; it is closed, and every process gone, when the context ends.
+
+    Args:
+        folder: Where everything it writes goes.
+        app: The file that its download page offers; None for a page without one.
 
     Raises:
         FolderTaken: The folder is not free for a lab.
@@ -121,14 +125,15 @@ async def open_lab(folder: Path) -> AsyncGenerator[Lab]:
         DaemonFailed: A daemon did not start; with the end of its log.
     """
     async with AsyncExitStack() as stack:
-        yield await _Opening(stack.enter_context(own_folder(folder)), stack).open()
+        yield await _Opening(stack.enter_context(own_folder(folder)), stack, app).open()
 
 
 class _Opening:
     """The steps in which a lab comes up; whatever has started is on the stack, to be stopped in reverse."""
 
-    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+    def __init__(self, folder: Path, stack: AsyncExitStack, app: Path | None) -> None:
         self._folder = folder
+        self._app = app
         self._stack = stack
         self._book = PortBook()
         stack.callback(self._book.release)
@@ -214,7 +219,7 @@ class _Opening:
     async def _open_web(self) -> tuple[Andes, Path, dict[int, int]]:
         ca = CertificateAuthority(self._folder)
         addresses = sorted({host.address for host in HOSTS})
-        sites = self._serve(Sites().answer)
+        sites = self._serve(Sites(self._app).answer)
         ports = {_HTTPS: self._book.take(*addresses), _HTTP: self._book.take(*addresses)}
         names = [(host.name, f"www.{host.name}") for host in HOSTS]
         await sites.listen(addresses, ports[_HTTPS], ca.by_name(names, otherwise="sinkhole.test"))

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     RIPPER = "ripper"
     SPORTS = "sports"
     PAGE = "page"
+    DOWNLOADS = "downloads"
     SINKHOLE = "sinkhole"
 
 
@@ -47,6 +48,7 @@ HOSTS = (
     Host("panaderia.test", SHARED_ADDRESS, Kind.PAGE, "panaderia"),
     Host("tramites.gob.pe", "127.0.1.7", Kind.PAGE, "tramites"),
     Host("ejemplo.test", "127.0.1.8", Kind.PAGE, "ejemplo"),
+    Host("apks-lab.test", "127.0.1.10", Kind.DOWNLOADS, "apks"),
     Host("sinkhole.test", SINKHOLE_ADDRESS, Kind.SINKHOLE, "sinkhole"),
 )
 

@@ -15,12 +15,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import jinja2
 
 from lab import media
 from lab.brands import BRANDS
+from lab.downloads import Offer
 from lab.names import SINKHOLE_ADDRESS, Host, Kind, host_of
 from lab.web import Request, Response
 
@@ -71,7 +72,9 @@ class Job:
 class Sites:
     """Every site; ``answer`` is the handler of their web server."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: Path | None = None) -> None:
+        """Begin; ``app`` is the file that the download page offers."""
+        self._offer = Offer.of(app) if app else None
         loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
         self._templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
         self._jobs: OrderedDict[str, Job] = OrderedDict()
@@ -97,6 +100,8 @@ class Sites:
             return self._job(host, found.group(1) + found.group(3), found.group(2))
         if host.kind is Kind.SPORTS and request.path.startswith("/live/"):
             return self._live(request.path)
+        if host.kind is Kind.DOWNLOADS and self._offer and request.path == unquote(self._offer.address):
+            return self._offer.response()
         if request.path != "/":
             return _text(HTTPStatus.NOT_FOUND, "no such page")
         return self._render(host, f"{host.kind}.html", consent="consent=" in request.headers.get("cookie", ""))
@@ -174,7 +179,7 @@ class Sites:
         **values: object,
     ) -> Response:
         page = {"kind": host.kind, "brand": BRANDS[host.brand], "chart": _CHART, "agenda": _AGENDA}
-        defaults: dict[str, object] = {"consent": False, "error": None}
+        defaults: dict[str, object] = {"consent": False, "error": None, "offer": self._offer}
         text = self._templates.get_template(template).render(page | defaults | values)
         return Response(status, text.encode(), media_type)
 
