@@ -1,6 +1,6 @@
 """What the lab's sites deliver: sound files and live streams, made of nothing and valid to the last byte.
 
-Silence and sine tones: no protected work is in the lab.
+Silence, sine tones and drawn pictures: no protected work is in the lab.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import struct
 import wave
 from collections.abc import Iterator
 from functools import lru_cache
+
+from lab import match
 
 # ------------------------------------------------------------------------------------------------- sound files
 
@@ -38,8 +40,7 @@ _FRAME = bytes.fromhex("fffd44c0") + bytes(188)
 _FRAMES_PER_PES = 8
 _PES_PER_SEGMENT = 10
 _TICKS_PER_FRAME = 1152 * 90_000 // 48_000
-_TICKS_PER_PES = _TICKS_PER_FRAME * _FRAMES_PER_PES
-_TICKS_PER_SEGMENT = _TICKS_PER_PES * _PES_PER_SEGMENT
+_TICKS_PER_SEGMENT = _TICKS_PER_FRAME * _FRAMES_PER_PES * _PES_PER_SEGMENT
 _LEAD_TICKS = 45_000  # sound is played half a second after it arrived
 
 SEGMENT_SECONDS = _TICKS_PER_SEGMENT / 90_000
@@ -48,7 +49,13 @@ _WINDOW = 4
 PACKET_BYTES = 188
 _PMT_PID = 0x100
 _AUDIO_PID = 0x101
+_VIDEO_PID = 0x102
 _MPEG1_AUDIO = 0x03
+_H264_VIDEO = 0x1B
+_AUDIO_STREAM = 0xC0
+_VIDEO_STREAM = 0xE0
+_COUNTS = 16  # of a track's packets
+_FILLER = b"\0\0\0\1\x0c"  # a NAL unit that says nothing (H.264, 7.3.2.7)
 
 
 def playlist(elapsed_seconds: float) -> bytes:
@@ -68,19 +75,38 @@ def playlist(elapsed_seconds: float) -> bytes:
 
 def master_playlist() -> bytes:
     """The playlist that a player opens first."""
-    return b'#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-STREAM-INF:BANDWIDTH=96000,CODECS="mp4a.40.33"\nlive.m3u8\n'
+    stream = f'BANDWIDTH=2600000,CODECS="{match.CODEC},mp4a.40.33",RESOLUTION={match.WIDTH}x{match.HEIGHT}'
+    return f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-STREAM-INF:{stream}\nlive.m3u8\n".encode()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def segment(number: int) -> bytes:
-    """Segment ``number`` of the stream: an MPEG transport stream (ISO/IEC 13818-1) with one track of silence."""
+    """Segment ``number`` of the stream: an MPEG transport stream (ISO/IEC 13818-1) with pictures and silence."""
     begin = number * _TICKS_PER_SEGMENT
-    clocks = range(begin, begin + _TICKS_PER_SEGMENT, _TICKS_PER_PES)
-    audio = [packet for clock in clocks for packet in _packets(_pes(clock), clock)]
+    sound = _FRAME * _FRAMES_PER_PES
+    parts = [(clock, _AUDIO_PID, _pes(_AUDIO_STREAM, sound, clock)) for clock in _clocks(begin, _PES_PER_SEGMENT)]
+    pictures = zip(_clocks(begin, match.PICTURES), match.pictures(number, SEGMENT_SECONDS), strict=True)
+    parts += [(clock, _VIDEO_PID, _filled(_pes(_VIDEO_STREAM, picture, clock))) for clock, picture in pictures]
+    # Players want the counters to go on from segment to segment: each has as much sound, and whole rounds of pictures.
     packets = [_section(0, _pat(), number), _section(_PMT_PID, _pmt(), number)]
-    for index, (head, rest) in enumerate(audio, number * len(audio)):  # every segment has as many
-        packets.append(head[:3] + bytes([head[3] | index % 16]) + rest)
+    sounds = sum(sum(1 for _ in _packets(pid, pes, clock)) for clock, pid, pes in parts if pid == _AUDIO_PID)
+    counters = {_AUDIO_PID: number * sounds, _VIDEO_PID: 0}
+    for clock, pid, pes in sorted(parts, key=lambda part: part[:2]):
+        for head, rest in _packets(pid, pes, clock):
+            packets.append(head[:3] + bytes([head[3] | counters[pid] % _COUNTS]) + rest)
+            counters[pid] += 1
     return b"".join(packets)
+
+
+def _clocks(begin: int, parts: int) -> range:
+    return range(begin, begin + _TICKS_PER_SEGMENT, _TICKS_PER_SEGMENT // parts)
+
+
+def _filled(pes: bytes) -> bytes:
+    """A PES packet with as much filler that it takes a whole round of packets."""
+    round_bytes = _COUNTS * (PACKET_BYTES - 4)
+    missing = -(len(pes) + len(_FILLER) + 1) % round_bytes
+    return pes + _FILLER + b"\xff" * missing + b"\x80"
 
 
 def crc32_mpeg(content: bytes) -> int:
@@ -103,7 +129,9 @@ def _pat() -> bytes:
 
 
 def _pmt() -> bytes:
-    return _table(2, 1, struct.pack(">HHBHH", 0xE000 | _AUDIO_PID, 0xF000, _MPEG1_AUDIO, 0xE000 | _AUDIO_PID, 0xF000))
+    clock = struct.pack(">HH", 0xE000 | _AUDIO_PID, 0xF000)
+    tracks = ((_MPEG1_AUDIO, _AUDIO_PID), (_H264_VIDEO, _VIDEO_PID))
+    return _table(2, 1, clock + b"".join(struct.pack(">BHH", kind, 0xE000 | pid, 0xF000) for kind, pid in tracks))
 
 
 def _section(pid: int, table: bytes, counter: int) -> bytes:
@@ -111,20 +139,20 @@ def _section(pid: int, table: bytes, counter: int) -> bytes:
     return (header + table).ljust(PACKET_BYTES, b"\xff")
 
 
-def _pes(clock: int) -> bytes:
-    payload = _FRAME * _FRAMES_PER_PES
+def _pes(stream: int, payload: bytes, clock: int) -> bytes:
     pts = (clock + _LEAD_TICKS) % 2**33
     stamp = struct.pack(">BHH", 0x21 | pts >> 29 & 0x0E, (pts >> 15 & 0x7FFF) << 1 | 1, (pts & 0x7FFF) << 1 | 1)
-    return b"\x00\x00\x01\xc0" + struct.pack(">HBBB", len(payload) + 8, 0x80, 0x80, 5) + stamp + payload
+    length = len(payload) + 8 if stream == _AUDIO_STREAM else 0  # pictures may be larger than the field can say
+    return b"\x00\x00\x01" + struct.pack(">BHBBB", stream, length, 0x80, 0x80, 5) + stamp + payload
 
 
-def _packets(pes: bytes, clock: int) -> Iterator[tuple[bytes, bytes]]:
+def _packets(pid: int, pes: bytes, clock: int) -> Iterator[tuple[bytes, bytes]]:
     """Cut a PES packet into heads, whose counter is still 0, and rests.
 
-    The first piece carries the clock (PCR), the last is stuffed to its size.
+    The first piece of a sound carries the clock (PCR), the last of all is stuffed to its size.
     """
     base = clock % 2**33
-    adaptation = struct.pack(">BIH", 0x50, base >> 1, (base & 1) << 15 | 0x7E00)
+    adaptation = struct.pack(">BIH", 0x50, base >> 1, (base & 1) << 15 | 0x7E00) if pid == _AUDIO_PID else b""
     start, left = 0x4000, pes
     while left:
         field = bytes([len(adaptation)]) + adaptation if adaptation else b""
@@ -134,5 +162,5 @@ def _packets(pes: bytes, clock: int) -> Iterator[tuple[bytes, bytes]]:
             length = PACKET_BYTES - 5 - len(left)
             field = bytes([length]) + flags.ljust(length, b"\xff")[:length]
         piece, left = left[:room], left[room:]
-        yield struct.pack(">BHB", 0x47, start | _AUDIO_PID, 0x30 if field else 0x10), field + piece
+        yield struct.pack(">BHB", 0x47, start | pid, 0x30 if field else 0x10), field + piece
         start, adaptation = 0, b""

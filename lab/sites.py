@@ -7,6 +7,7 @@ answers for every name.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
@@ -93,6 +94,8 @@ class Sites:
             return _redirect(HTTPStatus.MOVED_PERMANENTLY, f"https://{request.host}{_printable(request)}")
         if request.method == "POST":
             return self._post(host, request)
+        if host.kind is Kind.SPORTS and request.path.startswith("/live/"):
+            return await self._live(request.path)
         return self._asset(host, request) or self._page(host, request)
 
     def _page(self, host: Host, request: Request) -> Response:
@@ -154,9 +157,10 @@ class Sites:
             case _:
                 return _text(HTTPStatus.NOT_FOUND, "not there, or not yet")
 
-    def _live(self, path: str) -> Response:
+    async def _live(self, path: str) -> Response:
         if found := _SEGMENT.fullmatch(path):
-            return Response(HTTPStatus.OK, media.segment(int(found.group(1))), _TRANSPORT_STREAM)
+            content = await asyncio.to_thread(media.segment, int(found.group(1)))  # drawing it takes a while
+            return Response(HTTPStatus.OK, content, _TRANSPORT_STREAM)
         if path == "/live/master.m3u8":
             return Response(HTTPStatus.OK, media.master_playlist(), _PLAYLIST)
         if path == "/live/live.m3u8":
