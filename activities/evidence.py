@@ -67,7 +67,7 @@ class EvidenceActivities:
         weighed = assess(
             subject.target,
             found.facts,
-            self._ports.registry.guard_lists,
+            self._ports.guardlists,
             capture.failure,
             started.date(),
             page=subject.page,

@@ -11,18 +11,27 @@ from datetime import timedelta
 
 from temporalio.client import Client
 
+from precinto.adapters.archives.wire import WireArchiver
 from precinto.adapters.blobs.local import LocalBlobStore
+from precinto.adapters.crawlers.apps.crawler import AppCrawler
 from precinto.adapters.crawlers.web.crawler import WebCrawler
+from precinto.adapters.investigators.bootstrap import SHIPPED
+from precinto.adapters.investigators.investigator import TargetInvestigator
 from precinto.adapters.probers.dns import DnsProber
+from precinto.adapters.seals.identity import CERTIFICATES, KEY
+from precinto.adapters.seals.key_file import FileKeySealer
+from precinto.adapters.timestamps.rfc3161 import Rfc3161Timestamper
 from precinto.domain.intake import TargetKind
 from precinto.engine import TemporalSignals
+from precinto.guardlists import read_guardlists
 from precinto.loopback import refuse_non_loopback
 from precinto.ports import Ports
+from precinto.recipes import read_recipes
 from precinto.registry import read_registry
 from precinto.settings import Settings
 from precinto.store import Database, Store
 
-CAPTURE_LIMIT = timedelta(seconds=60)
+CAPTURE_LIMIT = timedelta(seconds=180)
 """Wall clock of one visit."""
 
 
@@ -44,11 +53,40 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
         ports=settings.lab_ports,
         ca=settings.lab_ca,
         timeout=CAPTURE_LIMIT,
+        recipes=read_recipes(settings.recipes),
+    )
+    apps = AppCrawler(
+        WebCrawler(
+            executable=settings.chromium,
+            resolvers=registry.control_resolvers,
+            ports=settings.lab_ports,
+            ca=settings.lab_ca,
+            timeout=CAPTURE_LIMIT,
+            recipes=read_recipes(settings.recipes / "apps"),
+        )
     )
     try:
         yield Ports(
             registry=registry,
-            crawlers={TargetKind.DOMAIN: crawler, TargetKind.URL: crawler},
+            guardlists=read_guardlists(settings.guardlists).joined(registry.protected),
+            crawlers={
+                TargetKind.DOMAIN: crawler,
+                TargetKind.URL: crawler,
+                TargetKind.MOBILE_APP: apps,
+                TargetKind.DESKTOP_APP: apps,
+            },
+            archiver=WireArchiver(),
+            investigator=TargetInvestigator(
+                resolvers=registry.control_resolvers,
+                ports=settings.lab_ports,
+                networks=settings.networks,
+                bootstrap=settings.rdap or SHIPPED,
+                ca=settings.lab_ca,
+            ),
+            sealer=FileKeySealer(settings.sealing_folder / KEY, settings.sealing_folder / CERTIFICATES),
+            timestampers=tuple(
+                Rfc3161Timestamper(one.name, one.url, one.ca_file) for one in registry.timestamp_authorities
+            ),
             prober=DnsProber(registry.control_resolvers, canary=registry.canary),
             blobs=LocalBlobStore(settings.blob_folder),
             signals=TemporalSignals(client),
@@ -60,4 +98,5 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
         )
     finally:
         await crawler.close()
+        await apps.close()
         await database.close()

@@ -19,6 +19,7 @@ from precinto.contracts import Admission
 from precinto.domain import review
 from precinto.domain.errors import Refused, Unavailable
 from precinto.domain.evidence import Finding, guard
+from precinto.domain.guards import GuardLists
 from precinto.domain.intake import Referral
 from precinto.domain.model import digest
 from precinto.domain.review import Decision, Docket, Outcome, Role, admit, decision_id, reviewer
@@ -40,13 +41,15 @@ class Desk:
         store: The repositories.
         registry: Officers, ISPs and guard lists.
         terms: Legal terms that new cases snapshot.
+        guardlists: The installation's guard lists, joined with the registry's own names.
     """
 
-    def __init__(self, client: Client, store: Store, registry: Registry, terms: Terms) -> None:
+    def __init__(self, client: Client, store: Store, registry: Registry, terms: Terms, guardlists: GuardLists) -> None:
         self._client = client
         self._store = store
         self._registry = registry
         self._terms = terms
+        self._guardlists = guardlists
 
     async def refer(self, referrals: Sequence[Referral], operator: str) -> list[Registered]:
         """Take in referrals, in order: each opens a case, or joins the open one about its target. Again is the same.
@@ -71,7 +74,7 @@ class Desk:
 
     def findings(self, referral: Referral) -> tuple[Finding, ...]:
         """What the guard lists say of a referral's target."""
-        return guard(referral.target, self._registry.protected)
+        return guard(referral.target, (), self._guardlists)
 
     async def decide(self, case: str, officer: str, outcome: Outcome, reasons: str) -> Admission:
         """Decide on the bundle that is under review; saying the same again is the same.

@@ -19,6 +19,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 from precinto import engine, stubs
+from precinto.adapters.seals.identity import issue_sealing_identity
 from precinto.devserver import server_command, temporal_binary
 from precinto.domain.errors import BadInput, Unavailable
 from precinto.ports import Registry
@@ -116,12 +117,16 @@ def _alone(settings: Settings) -> Generator[None]:
 
 
 async def bootstrap(settings: Settings, client: Client, registry: Registry) -> None:
-    """Bring database, search attributes and schedules to what this version needs; idempotent."""
+    """Bring database, search attributes and schedules to what this version needs; idempotent.
+
+    Where there is no sealing identity, one for trials is issued; the authority's own, put there before, is kept.
+    """
     database = Database(settings.database)
     try:
         await database.migrate()
     finally:
         await database.close()
+    issue_sealing_identity(settings.sealing_folder, registry.authority)
     await engine.register_attributes(client)
     vantages = [isp.id for isp in registry.isps]
     await engine.schedule_sweeps(client, vantages, timedelta(seconds=settings.sweep_seconds))

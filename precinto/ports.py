@@ -283,11 +283,6 @@ class Registry(Protocol):
         ...
 
     @property
-    def guard_lists(self) -> GuardLists:
-        """The installation's guard lists, joined with the registry's own names."""
-        ...
-
-    @property
     def own_addresses(self) -> frozenset[str]:
         """Addresses of the authority's own and of the ISPs' servers, which no target may point at unseen."""
         ...
@@ -578,9 +573,10 @@ class VerificationRepository(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """Everything that activities are built from."""
+    """Everything that activities are built from; ``guardlists`` are joined with the registry's own names."""
 
     registry: Registry
+    guardlists: GuardLists
     crawlers: Mapping[TargetKind, Crawler]
     archiver: Archiver
     investigator: Investigator

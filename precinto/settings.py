@@ -33,6 +33,17 @@ class Settings(BaseSettings):
     procedure: Path = Field(
         default=Path("procedures/precautionary.toml"), description="TOML file with the legal terms of new cases."
     )
+    recipes: Path = Field(default=Path("recipes"), description="Folder of the capture recipes, one for each service.")
+    guardlists: Path = Field(default=Path("guardlists"), description="Folder of the guard lists.")
+    networks: Path | None = Field(
+        default=None, description="Folder with a dated copy of whose networks addresses are in; empty: not looked up."
+    )
+    rdap: Path | None = Field(
+        default=None, description="Folder with IANA's bootstrap files for RDAP; empty: the copy that is shipped."
+    )
+    sealing: Path | None = Field(
+        default=None, description="Folder of the sealing key and its certificates; empty: below the home folder."
+    )
     temporal_address: str = Field(default="", description="Temporal frontend, host:port; empty: the embedded server.")
     temporal_namespace: str = Field(default="default", description="Temporal namespace.")
     chromium: Path | None = Field(default=None, description="Browser for captures; empty: looked for on this machine.")
@@ -76,6 +87,11 @@ class Settings(BaseSettings):
     def blob_folder(self) -> Path:
         """The blob store's folder, with the default filled in."""
         return self.blobs or self.home / "blobs"
+
+    @property
+    def sealing_folder(self) -> Path:
+        """The sealing key's folder, with the default filled in."""
+        return self.sealing or self.home / "sealing"
 
 
 def load_settings(*, beside_up: bool = True) -> Settings:

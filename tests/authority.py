@@ -22,7 +22,7 @@ import workflows
 from precinto import engine, stubs
 from precinto.contracts import Admission, CaseEnd, CaseStatus, SweepTask, Swept
 from precinto.domain.case import Stage
-from precinto.domain.evidence import guard
+from precinto.domain.evidence import NO_LISTS, guard
 from precinto.domain.intake import Referral, Service, TargetKind, normalise
 from precinto.domain.model import digest
 from precinto.domain.review import Decision, Docket, Outcome, decision_id
@@ -123,6 +123,7 @@ class Authority:
         self.ports = Ports(
             registry=self.registry,
             crawlers={TargetKind.DOMAIN: self.crawler},
+            guardlists=NO_LISTS.joined(FakeRegistry.protected),
             archiver=FakeArchiver(),
             investigator=FakeInvestigator(),
             sealer=FakeSealer(),

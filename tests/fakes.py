@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from precinto.domain.errors import NotFound, Unavailable
-from precinto.domain.evidence import NO_LISTS
-from precinto.domain.guards import GuardLists, ProtectedName
+from precinto.domain.guards import ProtectedName
 from precinto.domain.model import digest
 from precinto.domain.notification import Action, Delivery, Notice
 from precinto.domain.proportionality import Question, TargetFacts
@@ -123,10 +122,6 @@ class FakeRegistry:
     )
     sinkholes: frozenset[str] = frozenset()
     own_addresses: frozenset[str] = frozenset()
-
-    @property
-    def guard_lists(self) -> GuardLists:
-        return NO_LISTS.joined(self.protected)
 
     def __init__(self, isps: dict[str, FakeIsp]) -> None:
         self.fakes = isps

@@ -17,6 +17,7 @@ from precinto import desk as module
 from precinto.desk import Desk
 from precinto.domain.case import Stage
 from precinto.domain.errors import NotFound, Refused, Unavailable
+from precinto.domain.evidence import NO_LISTS
 from precinto.domain.review import Officer, Outcome, Role
 from precinto.store import Store
 from precinto.store.intake import CaseRow, ReferralRow
@@ -37,7 +38,7 @@ async def authority(client: Client, sqlite_store: Store) -> AsyncGenerator[Autho
 @pytest.fixture
 def desk(client: Client, sqlite_store: Store) -> Desk:
     """Its desk; an order that it leads to lasts for the rest of the test."""
-    return Desk(client, sqlite_store, FakeRegistry({"isp0": FakeIsp()}), LONG)
+    return Desk(client, sqlite_store, FakeRegistry({"isp0": FakeIsp()}), LONG, NO_LISTS.joined(FakeRegistry.protected))
 
 
 async def under_review(authority: Authority, desk: Desk, target: str = "y2mate.com") -> str:
@@ -136,7 +137,7 @@ async def test_who_opened_the_case_may_not_decide_it_though_a_reviewer(
     registry = FakeRegistry(authority.isps)
     both = Officer(id="both", roles=(Role.OPERATOR, Role.REVIEWER))
     registry.officers = (*registry.officers, both)
-    desk = Desk(client, sqlite_store, registry, LONG)
+    desk = Desk(client, sqlite_store, registry, LONG, NO_LISTS.joined(FakeRegistry.protected))
     [registered] = await desk.refer([referral("y2mate.com")], "both")
     await authority.under_review(registered.case)
     with pytest.raises(Refused, match="both referred or opened the case") as no:
@@ -151,7 +152,7 @@ async def test_who_referred_the_case_may_not_decide_it(
     """A partner who is also an officer, and whose referral joined a case that another partner's had opened."""
     registry = FakeRegistry(authority.isps)
     registry.officers = (*registry.officers, Officer(id="mincultura-es", roles=(Role.REVIEWER,)))
-    desk = Desk(client, sqlite_store, registry, LONG)
+    desk = Desk(client, sqlite_store, registry, LONG, NO_LISTS.joined(FakeRegistry.protected))
     [opened, _] = await desk.refer(
         [referral("y2mate.com"), referral("y2mate.com", partner="mincultura-es")], "operator-1"
     )
@@ -222,7 +223,7 @@ async def test_a_decision_while_no_worker_runs_is_filed_and_told_later_once(
     client: Client, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     isps = {"isp0": FakeIsp()}
-    desk = Desk(client, sqlite_store, FakeRegistry(isps), LONG)
+    desk = Desk(client, sqlite_store, FakeRegistry(isps), LONG, NO_LISTS.joined(FakeRegistry.protected))
     async with open_authority(client, sqlite_store, isps) as authority:
         case = await under_review(authority, desk)
     for _ in range(2):
@@ -242,7 +243,7 @@ async def test_a_case_may_take_a_decision_after_its_officer_gave_up_and_saying_i
 ) -> None:
     """The server keeps what it was told, and hands it to the next worker though nobody waits for the answer."""
     isps = {"isp0": FakeIsp()}
-    desk = Desk(client, sqlite_store, FakeRegistry(isps), LONG)
+    desk = Desk(client, sqlite_store, FakeRegistry(isps), LONG, NO_LISTS.joined(FakeRegistry.protected))
     async with open_authority(client, sqlite_store, isps) as authority:
         case = await under_review(authority, desk)
     await unanswered(desk.decide(case, "reviewer-1", Outcome.APPROVE, REASONS), monkeypatch)

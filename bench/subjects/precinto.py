@@ -24,7 +24,7 @@ from bench.subjects.desks import persist
 from precinto import engine, stubs
 from precinto.contracts import Admission, CaseEnd, Sealed, SweepTask
 from precinto.domain.case import Closure, Stage
-from precinto.domain.evidence import guard
+from precinto.domain.evidence import NO_LISTS, guard
 from precinto.domain.intake import Referral, Service, TargetKind, normalise
 from precinto.domain.model import digest
 from precinto.domain.review import Decision, Outcome, decision_id
@@ -202,6 +202,7 @@ class Precinto:
         ports = Ports(
             registry=FakeRegistry(isps),
             crawlers={TargetKind.DOMAIN: _Browser()},
+            guardlists=NO_LISTS.joined(FakeRegistry.protected),
             archiver=FakeArchiver(),
             investigator=FakeInvestigator(),
             sealer=FakeSealer(),

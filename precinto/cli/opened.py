@@ -14,6 +14,8 @@ from temporalio.service import RPCError
 from precinto import engine
 from precinto.desk import Desk
 from precinto.domain.errors import CannotHere, Unavailable
+from precinto.domain.guards import GuardLists
+from precinto.guardlists import read_guardlists
 from precinto.ports import Registry
 from precinto.procedures import load_terms
 from precinto.registry import read_registry
@@ -33,6 +35,11 @@ class Opened:
         """Officers, ISPs and guard lists; read when a command asks, for the records can be looked at without."""
         return read_registry(self.settings.registry)
 
+    @cached_property
+    def guardlists(self) -> GuardLists:
+        """The guard lists, joined with the registry's own names."""
+        return read_guardlists(self.settings.guardlists).joined(self.registry.protected)
+
     async def client(self) -> Client:
         """A client of the installation's Temporal.
 
@@ -48,7 +55,8 @@ class Opened:
 
     async def desk(self) -> Desk:
         """The desk, ready to act."""
-        return Desk(await self.client(), self.store, self.registry, load_terms(self.settings.procedure))
+        terms = load_terms(self.settings.procedure)
+        return Desk(await self.client(), self.store, self.registry, terms, self.guardlists)
 
 
 @asynccontextmanager

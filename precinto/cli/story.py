@@ -28,6 +28,7 @@ from precinto.domain.notification import Action
 from precinto.domain.review import Outcome
 from precinto.domain.verification import Standing
 from precinto.embedded import Running, embedded
+from precinto.guardlists import read_guardlists
 from precinto.procedures import load_terms
 from precinto.settings import Settings
 from precinto.store import Database, Store
@@ -67,7 +68,8 @@ async def open_place(settings: Settings, say: Callable[[str], None]) -> AsyncGen
         database = Database(settings.database)
         store = Store(database)
         try:
-            desk = Desk(running.client, store, running.registry, load_terms(settings.procedure))
+            lists = read_guardlists(settings.guardlists).joined(running.registry.protected)
+            desk = Desk(running.client, store, running.registry, load_terms(settings.procedure), lists)
             yield Place(running, desk, store)
         finally:
             await database.close()

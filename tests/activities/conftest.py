@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from precinto.domain.evidence import NO_LISTS
 from precinto.domain.intake import TargetKind
 from precinto.ports import Ports
 from precinto.store import Store
@@ -76,6 +77,7 @@ def world(sqlite_store: Store) -> World:
     ports = Ports(
         registry=FakeRegistry(isps),
         crawlers={TargetKind.DOMAIN: crawler},
+        guardlists=NO_LISTS.joined(FakeRegistry.protected),
         archiver=FakeArchiver(),
         investigator=FakeInvestigator(),
         sealer=FakeSealer(),

@@ -45,8 +45,9 @@ def main() -> None:
     ):
         resource.setrlimit(limit, (value, value))
     folder = Path(sys.argv[1])
-    told = json.load(sys.stdin)
-    provenance = Provenance(**{**told, "captured_at": datetime.fromisoformat(told["captured_at"])})
+    told: dict[str, Any] = json.load(sys.stdin)
+    captured_at = datetime.fromisoformat(told.pop("captured_at"))
+    provenance = Provenance(captured_at=captured_at, **told)
     with decode(folder / "wire.pcapng") as decoded:
         (folder / "exchanges.json").write_bytes(canonical_json({"exchanges": [_line(e) for e in decoded.exchanges]}))
         (folder / "certificates.json").write_bytes(canonical_json({"servers": list(_servers(decoded))}))
@@ -95,7 +96,7 @@ def _servers(decoded: Decoded) -> Iterator[dict[str, Any]]:
             "host": server.host,
             "port": server.port,
             "address": server.address,
-            "tls": server.tls,
+            "tls": server.version,
             "cipher": server.cipher,
             "alpn": server.alpn,
             "chain": [base64.b64encode(certificate).decode() for certificate in server.chain],
