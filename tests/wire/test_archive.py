@@ -21,7 +21,8 @@ from warcio.archiveiterator import ArchiveIterator
 
 from precinto.wire.archive import write_warc
 from precinto.wire.bodies import Spool
-from precinto.wire.exchanges import Decoded, Exchange, Problem
+from precinto.wire.exchanges import Decoded, Exchange, Problem, decode
+from precinto.wire.pcapng import WireRecorder
 from precinto.wire.websocket import Message
 from tests.wire.samples import AT, PROVENANCE, Samples, decoded, server
 
@@ -198,7 +199,7 @@ def test_each_connection_is_described_and_each_certificate_kept_once(tmp_path: P
         "resumed": False,
         "early_data": False,
         "signature": None,
-        "certificates_sha256": [hashlib.sha256(part).hexdigest() for part in (b"other", b"issuer")],
+        "chain": [hashlib.sha256(part).hexdigest() for part in (b"other", b"issuer")],
     }
     certificates = [record for record in records if record.kind == "resource"]
     assert [certificate.body for certificate in certificates] == [b"leaf", b"issuer", b"other"]
@@ -260,6 +261,28 @@ def test_the_same_exchanges_make_the_same_file_and_others_make_another(tmp_path:
     ids = [_ids(file) for file in files]
     assert ids[0] == ids[1]
     assert not ids[0] & ids[2]
+
+
+def test_whoever_has_the_wire_record_can_make_the_archive_again(tmp_path: Path) -> None:
+    """From the packets on: another decoding, another temporary file, the same archive."""
+    recorder = WireRecorder(tmp_path / "spool")
+    one, two = recorder.opened("site.example", 80, "192.0.2.7"), recorder.opened("cdn.example", 80, "192.0.2.8")
+    recorder.sent(one, b"GET /a HTTP/1.1\r\nHost: site.example\r\n\r\n")
+    recorder.sent(two, b"GET /b HTTP/1.1\r\nHost: cdn.example\r\n\r\n")
+    recorder.received(two, b"HTTP/1.1 200 Fine\r\nContent-Length: 100\r\n\r\nhalf")
+    recorder.received(one, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n")
+    recorder.closed(one)
+    recorder.closed(two, reset=True)
+    recorder.finish(b"", tmp_path / "wire.pcapng")
+    for name in ("first", "again"):
+        with decode(tmp_path / "wire.pcapng") as read:
+            write_warc(read, tmp_path / name, PROVENANCE)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
+    with (tmp_path / "first").open("rb") as file:
+        whole, _, half, *_ = [Record(record) for record in ArchiveIterator(file) if record.rec_type != "warcinfo"]
+    assert (whole["WARC-Target-URI"], whole.body) == ("http://site.example/a", b"whole")
+    assert (half["WARC-Target-URI"], half.body) == ("http://cdn.example/b", b"half")
+    assert half["WARC-Truncated"] == "disconnect"
 
 
 def test_no_file_is_written_over(tmp_path: Path) -> None:
