@@ -52,7 +52,8 @@ def _table(lab: Lab) -> Table:
     table.add_row("policy zone, primary", str(lab.primary))
     table.add_row("andes, interface", lab.andes.url)
     table.add_row("sur, mail", str(lab.mail))
-    table.add_row("time stamps", lab.timestamps)
+    for name, clock in lab.timestamps.items():
+        table.add_row(f"time stamps, {name}", clock.url)
     table.add_row("certificate authority", str(lab.ca))
     table.add_row("registry", str(lab.registry))
     return table

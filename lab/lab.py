@@ -42,7 +42,7 @@ from lab.processes import Children, daemon
 from lab.registry import CANARY, Reach, write_registry
 from lab.resolvers import Answer, Resolver, ZoneServer, control_socket, write_rpz_resolver, write_unbound
 from lab.sites import Sites
-from lab.timestamps import TimestampAuthority
+from lab.timestamps import AUTHORITIES, Clock, TimestampAuthority
 from lab.web import Handler, WebServer
 
 _HTTPS, _HTTP = 443, 80
@@ -65,8 +65,7 @@ class Lab:
         mail: Where sur's mail server is.
         mailbox: What it took.
         control: A resolver under no policy.
-        timestamps: URL of the time-stamp authority.
-        timestamps_ca: Its root (PEM); not the sites'.
+        timestamps: The time-stamp authorities by name; their roots are not the sites'.
         pids: Process id of each daemon; the other servers are in the process that opened the lab.
     """
 
@@ -82,8 +81,7 @@ class Lab:
     mail: Resolver
     mailbox: Mailbox
     control: Resolver
-    timestamps: str
-    timestamps_ca: Path
+    timestamps: dict[str, Clock]
     pids: dict[str, int]
 
     @property
@@ -152,18 +150,18 @@ class _Opening:
         await _together(self._start_root(), self._start_primary(keys))
         sur, mailbox, mail = await self._open_sur()
         andes, ca, ports = await self._open_web()
-        timestamps, timestamps_ca = await self._open_timestamps()
+        timestamps = await self._open_timestamps()
         await _together(
             self._start_norte(keys[NORTE_KEY]),
             self._start_unbound("sur", self._sur),
             self._start_unbound("andes", self._andes),
             self._start_unbound("control", self._control),
         )
-        reach = Reach(self._control, self._norte, self._primary, self._sur, mail, andes, keys[UPDATER_KEY])
+        reach = Reach(self._control, self._norte, self._primary, self._sur, mail, andes, keys[UPDATER_KEY], timestamps)
         return Lab(
             folder=self._folder, ca=ca, ports=ports, registry=write_registry(self._folder, ca, reach),
             primary=self._primary, updater_secret=keys[UPDATER_KEY], norte=Norte(self._norte), sur=sur, andes=andes,
-            mail=mail, mailbox=mailbox, control=self._control, timestamps=timestamps, timestamps_ca=timestamps_ca,
+            mail=mail, mailbox=mailbox, control=self._control, timestamps=timestamps,
             pids=self._children.pids,
         )  # fmt: skip
 
@@ -230,11 +228,14 @@ class _Opening:
         await self._serve(andes.answer).listen([ANDES_ADDRESS], port, ca.server(ANDES_ADDRESS))
         return andes, ca.pem, ports
 
-    async def _open_timestamps(self) -> tuple[str, Path]:
-        authority = TimestampAuthority(self._below("timestamps"))
-        port = self._book.take(TIMESTAMP_ADDRESS)
-        await self._serve(authority.answer).listen([TIMESTAMP_ADDRESS], port)
-        return f"http://{TIMESTAMP_ADDRESS}:{port}/", authority.ca
+    async def _open_timestamps(self) -> dict[str, Clock]:
+        opened: dict[str, Clock] = {}
+        for name in AUTHORITIES:
+            authority = TimestampAuthority(self._below(f"timestamps/{name}"), name)
+            port = self._book.take(TIMESTAMP_ADDRESS)
+            await self._serve(authority.answer).listen([TIMESTAMP_ADDRESS], port)
+            opened[name] = Clock(f"http://{TIMESTAMP_ADDRESS}:{port}/", authority.ca)
+        return opened
 
     def _serve(self, handler: Handler) -> WebServer:
         server = WebServer(handler)

@@ -8,6 +8,7 @@ from pathlib import Path
 from lab.isps.andes import Andes
 from lab.names import ABUSE_DESK, RPZ_ZONE, SENDER, SINKHOLE_ADDRESS, UPDATER_KEY
 from lab.resolvers import Resolver
+from lab.timestamps import Clock
 
 CANARY = "ejemplo.test"
 """A name that no order blocks: who cannot resolve it does not measure, but is cut off."""
@@ -31,6 +32,7 @@ class Reach:
     mail: Resolver
     andes: Andes
     updater_secret: str
+    timestamps: dict[str, Clock]
 
 
 def write_registry(folder: Path, ca: Path, reach: Reach) -> Path:
@@ -52,8 +54,16 @@ name = "gob.pe"
 reason = "government"
 source = "public register of state domains, snapshot of the lab"
 
-{_isps(reach, ca)}""")
+{_timestamps(reach, folder)}{_isps(reach, ca)}""")
     return path
+
+
+def _timestamps(reach: Reach, folder: Path) -> str:
+    return "".join(
+        f'[[timestamp_authorities]]\nname = "{name}"\nurl = "{clock.url}"\n'
+        f'ca_file = "{clock.ca.relative_to(folder)}"\n\n'
+        for name, clock in reach.timestamps.items()
+    )
 
 
 def _isps(reach: Reach, ca: Path) -> str:

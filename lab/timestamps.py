@@ -1,4 +1,4 @@
-"""A time-stamp authority (RFC 3161) over HTTP: OpenSSL signs, with a certificate authority of its own.
+"""Time-stamp authorities (RFC 3161) over HTTP: OpenSSL signs, each with a certificate authority of its own.
 
 ``certs`` is left out of the configuration on purpose: with it, OpenSSL writes the set of certificates unsorted, which
 strict readers of DER refuse. The signer's own certificate comes along when the query asks for it.
@@ -7,6 +7,7 @@ strict readers of DER refuse. The signer's own certificate comes along when the 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -44,15 +45,36 @@ ess_cert_id_alg = sha256
 """
 
 
-class TimestampAuthority:
-    """Signs hashes with the time; ``answer`` is the handler of its web server."""
+AUTHORITIES = ("uno", "dos")
+"""The lab's authorities, which have nothing in common: a bundle needs the word of two."""
 
-    def __init__(self, folder: Path) -> None:
+
+@dataclass(frozen=True)
+class Clock:
+    """Where an authority answers, and what its tokens are checked against.
+
+    Attributes:
+        url: Its address.
+        ca: Its root (PEM).
+    """
+
+    url: str
+    ca: Path
+
+
+class TimestampAuthority:
+    """Signs hashes with the time; ``answer`` is the handler of its web server.
+
+    Attributes:
+        ca: Its root (PEM).
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
         self.ca = folder / "ca.pem"
         self._configuration = folder / "openssl.cnf"
         self._configuration.write_text(_CONFIGURATION.format(folder=folder))
         (folder / "serial").write_text("01\n")
-        _write_certificates(folder)
+        _write_certificates(folder, name)
         self._signing = asyncio.Lock()  # OpenSSL reads and writes the serial's file without a lock of its own
 
     async def answer(self, request: Request) -> Response:
@@ -83,10 +105,10 @@ def _plain(status: HTTPStatus, reason: str, *headers: tuple[str, str]) -> Respon
     return Response(status, f"{reason}\n".encode(), "text/plain; charset=utf-8", headers)
 
 
-def _write_certificates(folder: Path) -> None:
+def _write_certificates(folder: Path, name: str) -> None:
     """A root and, below it, a certificate that may sign time stamps and nothing else (RFC 3161, 2.3)."""
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root = _name("Root of the lab's time")
+    root = _name(f"Root of the lab's time, {name}")
     root_certificate = (
         _certificate(root, root, root_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -94,7 +116,7 @@ def _write_certificates(folder: Path) -> None:
         .sign(root_key, hashes.SHA256())
     )
     certificate = (
-        _certificate(root, _name("Time of the lab"), key.public_key())
+        _certificate(root, _name(f"Time of the lab, {name}"), key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)

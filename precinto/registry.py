@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import idna
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
@@ -20,7 +21,7 @@ from precinto.domain.evidence import ProtectedName
 from precinto.domain.model import Value
 from precinto.domain.review import Officer, Role
 from precinto.endpoints import AddressPort
-from precinto.plugins import ChannelPlugin, load_channel
+from precinto.plugins import ChannelPlugin, ExistingFile, load_channel
 from precinto.ports import Channel, Isp
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -62,6 +63,27 @@ class _Isp(Value):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.fragment:
+        raise ValueError(f"{text!r} is not an address, such as http://tsa.example/stamp")
+    return text
+
+
+class TimestampAuthority(Value):
+    """A time-stamp authority (RFC 3161).
+
+    Attributes:
+        name: Short id; the token of a bundle is named by it.
+        url: Where it answers. Plain HTTP will do: its answers prove themselves.
+        ca_file: Its root, PEM, with those between where its tokens lack them.
+    """
+
+    name: Id
+    url: Annotated[str, AfterValidator(_web_address)]
+    ca_file: ExistingFile
+
+
 class _File(Value):
     authority: Id
     control_resolvers: tuple[AddressPort, ...] = Field(min_length=1)
@@ -69,6 +91,7 @@ class _File(Value):
     sinkholes: tuple[Address, ...] = ()
     officers: tuple[_Officer, ...] = Field(min_length=1)
     protected: tuple[_Protected, ...] = ()
+    timestamp_authorities: tuple[TimestampAuthority, ...] = ()
     isps: tuple[_Isp, ...] = Field(min_length=1)
 
 
@@ -81,6 +104,7 @@ class TomlRegistry:
         isps: The ISPs that get its orders.
         protected: The guard lists, names as lower-case A-labels.
         sinkholes: Addresses that answer for blocked names.
+        timestamp_authorities: Who stamps the evidence; the paths of their files are whole.
         control_resolvers: Resolvers under no order, ``address:port``; the first is asked first.
         canary: A name under no order that every resolver must find.
     """
@@ -95,11 +119,20 @@ class TomlRegistry:
             ProtectedName(name=p.name, reason=p.reason, source=p.source) for p in file.protected
         )
         self.sinkholes: frozenset[str] = frozenset(file.sinkholes)
+        self.timestamp_authorities: Sequence[TimestampAuthority] = tuple(
+            one.model_copy(update={"ca_file": folder / one.ca_file}) for one in file.timestamp_authorities
+        )
         self.control_resolvers: Sequence[str] = file.control_resolvers
         self.canary: str = file.canary
         self._plugins = plugins
         self._folder = folder
         self._channels: dict[str, Channel] = {}
+
+    @property
+    def own_addresses(self) -> frozenset[str]:
+        """Addresses of the sinkholes and of the ISPs' resolvers."""
+        resolvers = (resolver.rpartition(":")[0].strip("[]") for isp in self.isps for resolver in isp.resolvers)
+        return self.sinkholes | frozenset(resolvers)
 
     def channel(self, isp: str) -> Channel:
         """The channel to an ISP: made when it is first needed, then kept.
@@ -121,17 +154,20 @@ def read_registry(path: Path) -> TomlRegistry:
     Raises:
         BadInput: It cannot be read, is not TOML, or something in it is wrong; names file, key and reason.
     """
+    folder = path.resolve().parent
     try:
-        file = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        read = tomllib.loads(path.read_text(encoding="utf-8"))
+        file = _File.model_validate(read, context={"folder": folder})
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name}: not TOML: {error}") from error
     except ValidationError as error:
         raise BadInput(f"{path.name}: {_first(error)}") from error
-    _refuse_duplicates(path.name, "officers", [officer.id for officer in file.officers])
-    _refuse_duplicates(path.name, "isps", [isp.id for isp in file.isps])
-    folder = path.resolve().parent
+    stampers = [one.name for one in file.timestamp_authorities]
+    _refuse_duplicates(path.name, "officers", "id", [officer.id for officer in file.officers])
+    _refuse_duplicates(path.name, "timestamp_authorities", "name", stampers)
+    _refuse_duplicates(path.name, "isps", "id", [isp.id for isp in file.isps])
     plugins = {isp.id: _plugin(f"{path.name}: isps.{n}", isp, folder) for n, isp in enumerate(file.isps)}
     return TomlRegistry(file, plugins, folder)
 
@@ -153,7 +189,7 @@ def _first(error: ValidationError) -> str:
     return f"{key}: {first['msg']}"
 
 
-def _refuse_duplicates(where: str, table: str, ids: Sequence[str]) -> None:
+def _refuse_duplicates(where: str, table: str, key: str, ids: Sequence[str]) -> None:
     for n, one in enumerate(ids):
         if one in ids[:n]:
-            raise BadInput(f"{where}: {table}.{n}.id: {one!r} is taken by {table}.{ids.index(one)}")
+            raise BadInput(f"{where}: {table}.{n}.{key}: {one!r} is taken by {table}.{ids.index(one)}")

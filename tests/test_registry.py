@@ -35,6 +35,16 @@ name = "GOB.pe."
 reason = "government"
 source = "public register of state domains"
 
+[[timestamp_authorities]]
+name = "uno"
+url = "http://127.0.0.1:20020/"
+ca_file = "uno.pem"
+
+[[timestamp_authorities]]
+name = "dos"
+url = "https://tsa.example/stamp"
+ca_file = "dos.pem"
+
 [[isps]]
 id = "norte"
 name = "ISP Norte"
@@ -72,7 +82,7 @@ ca_file = "ca.pem"
 def folder(tmp_path: Path) -> Path:
     """A registry's folder with the files that it names."""
     (tmp_path / "secrets").mkdir()
-    for name in ("secrets/updater.key", "secrets/andes.token", "ca.pem"):
+    for name in ("secrets/updater.key", "secrets/andes.token", "ca.pem", "uno.pem", "dos.pem"):
         (tmp_path / name).write_text("content\n")
     return tmp_path
 
@@ -109,6 +119,12 @@ def test_addresses_and_names_come_in_the_one_spelling_that_others_compare_with(f
     assert registry.sinkholes == {"127.0.1.9", "2001:db8::1"}
     assert [p.name for p in registry.protected] == ["gob.pe"]
     assert guard(normalise(TargetKind.DOMAIN, "tramites.gob.pe"), registry.protected)
+
+
+def test_time_stamp_authorities_come_with_whole_paths(folder: Path) -> None:
+    uno, dos = _read(folder).timestamp_authorities
+    assert (uno.name, uno.url, uno.ca_file) == ("uno", "http://127.0.0.1:20020/", folder / "uno.pem")
+    assert (dos.name, dos.url, dos.ca_file) == ("dos", "https://tsa.example/stamp", folder / "dos.pem")
 
 
 def test_each_isp_has_the_channel_it_names_and_keeps_it(folder: Path) -> None:
@@ -152,7 +168,11 @@ def test_an_isp_that_is_not_there_is_not_found(folder: Path) -> None:
         ('server = "127.0.0.1:20012"', 'server = "mx.sur.test"', "registry.toml: isps.1.options.server: "),
         ('recipient = "orders@sur.test"', 'recipient = "sur"', "registry.toml: isps.1.options.recipient: "),
         ('zone = "rpz', 'zone = "..rpz', "registry.toml: isps.0.options.zone: "),
-        ('url = "https', 'url = "http', "registry.toml: isps.2.options.url: "),
+        ('url = "https://127', 'url = "http://127', "registry.toml: isps.2.options.url: "),
+        ('name = "dos"', 'name = "uno"', "registry.toml: timestamp_authorities.1.name: 'uno' is taken by timestamp_"),
+        ('name = "dos"', 'name = "../dos"', "registry.toml: timestamp_authorities.1.name: "),
+        ('"https://tsa.example/stamp"', '"ftp://tsa.example"', "registry.toml: timestamp_authorities.1.url: "),
+        ('"https://tsa.example/stamp"', '"https://"', "registry.toml: timestamp_authorities.1.url: "),
         ('ca_file = "ca.pem"', 'ca_pem = "ca.pem"', "registry.toml: isps.2.options.ca_pem: Extra inputs"),
         ("[[isps]]", "[[isps", "registry.toml: not TOML: "),
     ],
@@ -170,6 +190,7 @@ def test_a_mistake_is_named_by_file_and_key(folder: Path, old: str, new: str, co
         ("secrets/updater.key", "isps.0.options.secret_file"),
         ("secrets/andes.token", "isps.2.options.token_file"),
         ("ca.pem", "isps.2.options.ca_file"),
+        ("dos.pem", "timestamp_authorities.1.ca_file"),
     ],
 )
 def test_a_file_that_is_missing_is_told_when_the_registry_is_read(folder: Path, name: str, key: str) -> None:

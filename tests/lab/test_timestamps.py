@@ -26,7 +26,7 @@ async def openssl(*arguments: str | Path) -> tuple[int | None, str]:
 
 async def ask(lab: Lab, query: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False) as client:
-        return await client.post(lab.timestamps, content=query, headers=QUERY if headers is None else headers)
+        return await client.post(lab.timestamps["uno"].url, content=query, headers=QUERY if headers is None else headers)
 
 
 async def stamp(lab: Lab, folder: Path, content: bytes) -> None:
@@ -40,7 +40,7 @@ async def stamp(lab: Lab, folder: Path, content: bytes) -> None:
 
 
 def verification(lab: Lab, folder: Path, data: str = "data") -> tuple[str | Path, ...]:
-    return ("-verify", "-data", folder / data, "-in", folder / "reply", "-CAfile", lab.timestamps_ca)
+    return ("-verify", "-data", folder / data, "-in", folder / "reply", "-CAfile", lab.timestamps["uno"].ca)
 
 
 async def test_a_stamp_verifies_and_a_changed_file_does_not(lab: Lab, tmp_path: Path) -> None:
@@ -58,6 +58,12 @@ async def test_a_stamp_verifies_and_a_changed_file_does_not(lab: Lab, tmp_path: 
 async def test_the_sites_authority_does_not_vouch_for_the_time(lab: Lab, tmp_path: Path) -> None:
     await stamp(lab, tmp_path, b"evidence")
     status, _ = await openssl(*verification(lab, tmp_path)[:-1], lab.ca)
+    assert status != 0
+
+
+async def test_one_authority_does_not_vouch_for_the_other(lab: Lab, tmp_path: Path) -> None:
+    await stamp(lab, tmp_path, b"evidence")
+    status, _ = await openssl(*verification(lab, tmp_path)[:-1], lab.timestamps["dos"].ca)
     assert status != 0
 
 
@@ -83,4 +89,4 @@ async def test_what_is_no_query_is_rejected_in_the_protocols_own_words(lab: Lab,
 async def test_other_requests_are_refused(lab: Lab) -> None:
     assert (await ask(lab, b"", {"Content-Type": "text/plain"})).status_code == 415
     async with httpx.AsyncClient(trust_env=False) as client:
-        assert (await client.get(lab.timestamps)).status_code == 405
+        assert (await client.get(lab.timestamps["uno"].url)).status_code == 405

@@ -1,0 +1,1 @@
+"""Sealers: who signs for the authority."""
