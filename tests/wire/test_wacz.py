@@ -11,7 +11,9 @@ import zipfile
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import brotli
 import pytest
+from warcio.archiveiterator import ArchiveIterator
 
 from precinto.wire.archive import write_warc
 from precinto.wire.bodies import Spool
@@ -23,6 +25,7 @@ from tests.wire.samples import AT, PROVENANCE, Samples, decoded, server
 PAGE = b"<!doctype html><title>Ripper</title><video src='live.m3u8'></video>"
 TEXT = b"gzip me, as the site did " * 2_000
 ZIPPED = gzip.compress(TEXT, mtime=0)
+SQUEEZED = brotli.compress(TEXT)
 DOWNLOAD = random.Random(4).randbytes(5 * 2**20)  # noqa: S311 - noise, not a secret
 SEGMENT = random.Random(5).randbytes(188 * 700)  # noqa: S311
 PLAYLIST = b"#EXTM3U\n#EXTINF:4,\nseg-1.ts?token=b&part=1\n"
@@ -56,6 +59,7 @@ def warc(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 ZIPPED,
                 headers=((b"content-type", b"text/javascript"), (b"content-encoding", b"gzip")),
             ),
+            samples.exchange("https://cdn.ripper.example/a.css", SQUEEZED, headers=((b"content-encoding", b"br"),)),
             samples.exchange(
                 "https://ripper.example/convert",
                 b'{"file":"/d/1.mp3"}',
@@ -134,6 +138,8 @@ def test_the_player_serves_what_the_site_served(programs: Path, archive: Path, t
         assert (page.status, page.body, page.headers["content-type"]) == (200, PAGE, "text/html")
         script = pywb.play("https://cdn.ripper.example/app.js?v=2&a=1")
         assert (script.body, script.headers["content-encoding"]) == (ZIPPED, "gzip")
+        style = pywb.play("https://cdn.ripper.example/a.css")
+        assert (style.body, style.headers["content-encoding"]) == (SQUEEZED, "br")
         download = pywb.play("http://dl.ripper.example:8080/d/1.mp3")
         assert hashlib.sha256(download.body).digest() == hashlib.sha256(DOWNLOAD).digest()
         assert pywb.play("https://live.example/live.m3u8").body == PLAYLIST
@@ -150,6 +156,13 @@ def test_the_player_tells_requests_apart_by_their_bodies(programs: Path, archive
             body = b'{"url":"v=%s","n":[1,2]}' % number
             answer = pywb.play("https://ripper.example/convert", "POST", body, {"Content-Type": "application/json"})
             assert answer.body == b'{"file":"/d/%s.mp3"}' % number
+
+
+def test_another_reader_finds_every_digest_right(programs: Path, warc: Path) -> None:
+    """Also of bodies in brotli, at which this program fails beside the library that Precinto uses for it."""
+    checked = subprocess.run([programs / "warcio", "check", "-v", warc], check=True, capture_output=True, timeout=60)
+    with warc.open("rb") as file:
+        assert checked.stdout.count(b"digest pass") == sum(1 for _ in ArchiveIterator(file))
 
 
 def test_the_validator_accepts_it_and_would_not_accept_another(programs: Path, wacz: Path, tmp_path: Path) -> None:

@@ -33,10 +33,10 @@ class Player:
     def play(
         self, url: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Played:
-        """Ask for a recorded URL as it was served: nothing rewritten (``id_``), and gzip left as it is."""
+        """Ask for a recorded URL as it was served: nothing rewritten (``id_``), no content coding taken off."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_SECONDS)
         try:
-            connection.request(method, f"/archive/id_/{url}", body, {"Accept-Encoding": "gzip", **(headers or {})})
+            connection.request(method, f"/archive/id_/{url}", body, {"Accept-Encoding": "gzip, br", **(headers or {})})
             answer = connection.getresponse()
             fields = {name.lower(): value for name, value in answer.getheaders()}
             return Played(answer.status, fields, answer.read())
