@@ -52,7 +52,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from precinto import stubs
-from precinto.contracts import CaseStart, Lapse, StampTask, SweepTask, Swept
+from precinto.contracts import CaseStart, Lapse, Stamped, StampTask, SweepTask, Swept
 from precinto.domain.errors import BadInput, CannotHere, NotYet, PrecintoError, Refused, Throttled, Unavailable
 from precinto.domain.intake import Service
 from precinto.domain.model import Value
@@ -267,6 +267,25 @@ async def sweep_now(client: Client, vantage: str) -> Swept:
         task_queue=stubs.CASES,
         static_summary=f"Verification sweep at {vantage}, on demand",
         result_type=Swept,
+    )
+
+
+async def stamp_now(client: Client) -> Stamped:
+    """Run a round of stamping at once, beside its schedule's own ticks, and wait for it.
+
+    Raises:
+        Unavailable: No worker would do it.
+    """
+    for queue in (stubs.CASES, stubs.CAPTURE):
+        if not await polled(client, queue):
+            raise Unavailable(f"no worker serves the queue {queue}: is 'up' or worker.py running?")
+    return await client.execute_workflow(
+        "EvidenceStamping",
+        StampTask(),
+        id=f"stamping/{uuid.uuid4()}",
+        task_queue=stubs.CASES,
+        static_summary="Late time stamps, on demand",
+        result_type=Stamped,
     )
 
 

@@ -8,7 +8,7 @@ import sys
 import typer
 from typer._click.exceptions import ClickException  # typer brings a click of its own
 
-from precinto.cli import cases, demo, machine, records
+from precinto.cli import cases, demo, evidence, guardlists, machine, records
 from precinto.cli.output import Exit, exit_code, report, report_json
 from precinto.domain.errors import PrecintoError
 
@@ -41,6 +41,8 @@ app.command()(cases.show)
 app.command()(cases.decide)
 app.command()(cases.revoke)
 app.command()(cases.sweep)
+app.add_typer(evidence.evidence_app, name="evidence")
+app.add_typer(guardlists.guardlists_app, name="guardlists")
 app.add_typer(records.ledger_app, name="ledger")
 
 

@@ -141,7 +141,7 @@ def list_cases(
     async def lines(here: Opened) -> list[CaseLine]:
         return await case_lines(here.store.database, closed=everything)
 
-    found = _with_installation(lines)
+    found = with_installation(lines)
     if as_json:
         emit(found)
     else:
@@ -167,7 +167,7 @@ def show(case: Case, as_json: AsJson = False) -> None:
     async def file(here: Opened) -> CaseFile:
         return await case_file(here.store.database, case)
 
-    found = _with_installation(file)
+    found = with_installation(file)
     if as_json:
         emit(found)
     else:
@@ -190,7 +190,7 @@ def decide(
     async def act(here: Opened) -> int:
         return (await (await here.desk()).decide(case, officer, Outcome(outcome.value), reason)).still_needed
 
-    needed = _with_installation(act)
+    needed = with_installation(act)
     if as_json:
         emit({"case": case, "outcome": outcome, "officer": officer, "still_needed": needed})
     elif outcome is Verb.APPROVE and needed:
@@ -208,7 +208,7 @@ def revoke(case: Case, officer: Officer, reason: Reason, as_json: AsJson = False
     async def act(here: Opened) -> None:
         await (await here.desk()).revoke(case, officer, reason)
 
-    _with_installation(act)
+    with_installation(act)
     if as_json:
         emit({"case": case, "revoked": True, "officer": officer})
     else:
@@ -230,7 +230,7 @@ def sweep(
         client = await here.client()
         return list(await asyncio.gather(*(engine.sweep_now(client, one) for one in vantages or known)))
 
-    found = _with_installation(act)
+    found = with_installation(act)
     if as_json:
         emit(found)
     else:
@@ -238,7 +238,7 @@ def sweep(
             stdout().print(f"{one.vantage}: {one.measured} measured, {one.lapsed} lapsed anew")
 
 
-def _with_installation(act: Any) -> Any:
+def with_installation(act: Any) -> Any:
     """Open the installation, do one thing, close it."""
     from precinto.cli.opened import opened
 

@@ -23,8 +23,10 @@ def print_case(console: Console, file: CaseFile) -> None:
     console.print(f"Case {case.id}: {case.target} ({case.service})", style="bold")
     console.print(f"{case.stage}{closure}{due}; opened {when(case.opened_at)} UTC by {file.opened_by}")
     _section(console, "Referrals", file.referrals, ("partner", "reference", "work", "received_at"))
-    _section(console, "Held, because", file.findings, ("detail", "source"))
-    _section(console, "Bundles", file.bundles, ("attempt", "digest", "items", "bytes", "sealed_at", "failure"))
+    _section(console, "Findings", file.findings, ("weight", "detail", "source"))
+    _section(
+        console, "Bundles", file.bundles, ("attempt", "digest", "items", "bytes", "stamps", "sealed_at", "failure")
+    )
     _section(console, "Evidence items", file.items, ("name", "media_type", "size", "sha256"))
     _section(console, "Decisions", file.decisions, ("officer", "outcome", "state", "refusal", "reasons"))
     _section(console, "Orders", file.orders, ("number", "basis", "valid_from", "valid_until", "ended_at", "revoked"))
@@ -75,6 +77,8 @@ _TOLD: dict[str, Callable[[str, dict[str, Any]], str]] = {
     "referral_registered": _referred,
     "case_accepted": lambda actor, body: "case accepted",
     "evidence_sealed": _sealed,
+    "evidence_stamped": lambda actor, body: f"time stamped by {body['authority']}: bundle {body['bundle'][:12]}",
+    "capture_failed": lambda actor, body: f"attempt {body['attempt']} to capture {body['state']}",
     "decision_submitted": lambda actor, body: f"{actor} files: {body['outcome']}",
     "decision_admitted": lambda actor, body: f"{actor}'s decision counts: {body['outcome']}",
     "decision_refused": lambda actor, body: f"decision refused: {body['code']}",

@@ -36,9 +36,7 @@ def evidence() -> None:
 def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: the ZIP, or the folder of it.")],
     trust: _Trust,
-    window: _Purpose = Annotated[str, typer.Option("--purpose", metavar="TEXT", help="What for; stands on the chain of custody.")]
-_Attempt = Annotated[int | None, typer.Option("--attempt", min=1, help="Which bundle of the case; else the newest.")]
-_Window = 24.0,
+    window: _Window = 24.0,
     as_json: AsJson = False,
 ) -> int:
     """Check a bundle, offline and with your own trusted certificates.

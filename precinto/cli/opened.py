@@ -12,13 +12,16 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from precinto import engine
+from precinto.adapters.blobs.local import LocalBlobStore
+from precinto.adapters.seals.identity import CERTIFICATES, KEY
+from precinto.adapters.seals.key_file import FileKeySealer
 from precinto.desk import Desk
 from precinto.domain.errors import CannotHere, Unavailable
 from precinto.domain.guards import GuardLists
 from precinto.guardlists import read_guardlists
-from precinto.ports import Registry
+from precinto.handover import Handover
 from precinto.procedures import load_terms
-from precinto.registry import read_registry
+from precinto.registry import TomlRegistry, read_registry
 from precinto.settings import Settings, load_settings
 from precinto.store import Database, Store
 
@@ -31,7 +34,7 @@ class Opened:
     store: Store
 
     @cached_property
-    def registry(self) -> Registry:
+    def registry(self) -> TomlRegistry:
         """Officers, ISPs and guard lists; read when a command asks, for the records can be looked at without."""
         return read_registry(self.settings.registry)
 
@@ -52,6 +55,13 @@ class Opened:
                 "PRECINTO_TEMPORAL_ADDRESS"
             )
         return await engine.connect(self.settings.temporal_address, self.settings.temporal_namespace)
+
+    @property
+    def handover(self) -> Handover:
+        """What takes evidence out of the house."""
+        folder = self.settings.sealing_folder
+        sealer = FileKeySealer(folder / KEY, folder / CERTIFICATES)
+        return Handover(self.store, LocalBlobStore(self.settings.blob_folder), sealer, self.registry)
 
     async def desk(self) -> Desk:
         """The desk, ready to act."""

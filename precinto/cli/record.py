@@ -126,12 +126,13 @@ async def _isps(lab: Lab, targets: list[str]) -> dict[str, Any]:
 
 
 def _checks(cases: list[dict[str, Any]], isps: dict[str, Any]) -> list[dict[str, Any]]:
-    enforced = [case for case in cases if not case["hold"]]
+    enforced = [case for case in cases if case["closure"] != Closure.REJECTED]
     moves = [(m["isp"], m["from"], m["to"]) for case in enforced for m in case["standings"]]
     orders = [(isp, t["order"], t["action"], t["reminder"]) for isp in ("sur", "andes") for t in isps[isp]["taken"]]
     blocked = {(case["target"], m["isp"]) for case in enforced for m in case["standings"] if m["to"] == "compliant"}
     checks = {
-        "each stream ripper was measured blocked at all three ISPs": len(blocked) == 3 * len(enforced),
+        "each of three stream rippers was measured blocked at all three ISPs": len(blocked) == 9
+        and len(enforced) == 3,
         "andes said done and was not: found, reminded, corrected": (
             ("andes", "pending", "lapsed") in moves and ("andes", "lapsed", "compliant") in moves
         ),
@@ -140,8 +141,12 @@ def _checks(cases: list[dict[str, Any]], isps: dict[str, Any]) -> list[dict[str,
         "every unblock was measured and its case closed": all(
             case["closure"] == Closure.UNBLOCKED for case in enforced
         ),
-        "the protected name was held, and rejected by a second reviewer": all(
-            case["closure"] == Closure.REJECTED and not case["verdicts"] for case in cases if case["hold"]
+        "the state's portal was held, and rejected by a second reviewer": all(
+            case["hold"] and not case["verdicts"] for case in cases if case["closure"] == Closure.REJECTED
+        ),
+        "a name with a large audience was held, and ordered by two different reviewers": any(
+            case["hold"] and len({one["officer"] for one in case["decisions"] if one["state"] == "admitted"}) == 2
+            for case in enforced
         ),
         "every ISP took each order once": len(orders) == len(set(orders)),
         "customers of every ISP reach every name again": all(all(isps[i]["open_now"].values()) for i in isps),

@@ -41,6 +41,9 @@ T = TypeVar("T")
 
 OPERATOR, FIRST, SECOND = "operator-1", "reviewer-1", "reviewer-2"
 
+PORTAL = "tramites.gob.pe"
+"""The lawful name among the referrals. The other that is held is a converter with a large audience."""
+
 APPROVAL = "The bundle shows a recording being converted and offered for download without the right holder's licence."
 REJECTION = "The bundle shows a state portal and no converter: the referral is mistaken, and the name is protected."
 
@@ -129,7 +132,10 @@ class Story:
             await self._decide(case, FIRST, Outcome.APPROVE, APPROVAL)
             if case.hold:
                 await self._refused(case, FIRST, "one reviewer tries to be two")
+            if case.target == PORTAL:
                 await self._decide(case, SECOND, Outcome.REJECT, REJECTION)
+            elif case.hold:
+                await self._decide(case, SECOND, Outcome.APPROVE, APPROVAL)
 
     async def _until_blocked(self) -> None:
         """Wait until every ISP was measured to comply, or until the orders are over."""

@@ -86,7 +86,7 @@ def evidence_report(
             sys_inputs={"language": language.value},
             ignore_system_fonts=True,  # the same document on every machine
             pdf_standards="a-2b",
-            timestamp=manifest.finished_at,
+            timestamp=manifest.finished_at.replace(microsecond=0),
         )
     assert isinstance(pdf, bytes)  # noqa: S101 - one PDF was asked for
     return pdf

@@ -243,3 +243,10 @@ async def bundles(database: Database, case: str) -> list[BundleRow]:
     async with database.read() as session:
         found = await session.exec(select(BundleRow).where(BundleRow.case == case).order_by(col(BundleRow.attempt)))
         return list(found)
+
+
+async def stamps_of(database: Database, bundle: str) -> list[FiledStamp]:
+    """The time stamps of a bundle, by authority."""
+    async with database.read() as session:
+        found = select(StampRow).where(StampRow.bundle == bundle).order_by(col(StampRow.authority))
+        return [FiledStamp(authority=r.authority, token=r.token, at=r.at) for r in await session.exec(found)]

@@ -121,6 +121,14 @@ async def note_findings(session: AsyncSession, case: CaseRow, findings: Sequence
     case.hold = case.hold or any(finding.holds for finding in findings)
 
 
+async def findings_of(database: Database, case: str) -> list[Finding]:
+    """What was found about a case's target, what holds it first."""
+    async with database.read() as session:
+        rows = await session.exec(select(FindingRow).where(FindingRow.case == case))
+        found = [Finding.model_validate(row.model_dump(exclude={"case"})) for row in rows]
+        return sorted(found, key=lambda finding: (not finding.holds, finding.kind, finding.detail))
+
+
 async def barred_officers(session: AsyncSession, case: CaseRow) -> tuple[str, ...]:
     """Who referred or opened the case, by id, sorted; also who took in a referral that joined it later."""
     found = await session.exec(

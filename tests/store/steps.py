@@ -27,7 +27,7 @@ TERMS = terms(order=60 * MINUTE, comply=MINUTE, remind=10 * MINUTE)
 
 def manifest(case: str, attempt: int = 1) -> Manifest:
     """A manifest with one page."""
-    moment = datetime(2026, 11, 24, 12, attempt, tzinfo=UTC)
+    moment = datetime(2026, 11, 24, 12, attempt, 0, 250_000, tzinfo=UTC)
     clock = Clock(synchronised=True, offset_us=0, error_us=500, source="test")
     return Manifest(
         case=case,
