@@ -70,7 +70,8 @@ class Http1:
         return len(self._unread)
 
     def _read_requests(self, data: bytes, at: datetime) -> None:
-        self._request.receive_data(data)
+        if data:  # none would be the end
+            self._request.receive_data(data)
         while True:
             event = self._next(self._request, "the browser's request")
             match event:

@@ -12,6 +12,8 @@ from precinto.wire.limits import Limits, Undecodable
 _TLS12, _TLS13 = 0x0303, 0x0304
 _VERSIONS = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", _TLS12: "TLS 1.2", _TLS13: "TLS 1.3"}
 
+NO_KEY = "no key: the browser gave out none for this connection"
+
 
 class Session:
     """What the handshake has settled so far.
@@ -97,8 +99,10 @@ class Session:
             raise Undecodable("the keys were negotiated again, which is not decoded")
         self._changed.add(sent)
         self.resumed = self.resumed or not (sent or self.chain)
-        randoms = self._server.random + self._random
-        self.keys[sent] = Keys12(self._suite, self._secret("CLIENT_RANDOM"), randoms, sent=sent)
+        master = self._key_log.get(self._random, {}).get("CLIENT_RANDOM")
+        if master is None:
+            raise Undecodable(NO_KEY)
+        self.keys[sent] = Keys12(self._suite, master, self._server.random + self._random, sent=sent)
 
     def _hello(self, hello: ClientHello) -> None:
         if self._server is not None:
@@ -131,8 +135,8 @@ class Session:
         self.settled = True
         if not early:
             return
-        if "CLIENT_EARLY_TRAFFIC_SECRET" in self._key_log.get(self._random, {}):
-            self.keys[True] = self._keys13("CLIENT_EARLY_TRAFFIC_SECRET")
+        if keys := self._keys13("CLIENT_EARLY_TRAFFIC_SECRET"):
+            self.keys[True] = keys
         else:
             self.problems.append("early data was sent, for which there is no key")
 
@@ -172,14 +176,10 @@ class Session:
             raise Undecodable("the handshake is out of order")
         return SUITES[self._server.suite]
 
-    def _keys13(self, label: str) -> Keys13:
-        return Keys13(self._suite, self._secret(label))
-
-    def _secret(self, label: str) -> bytes:
+    def _keys13(self, label: str) -> Keys13 | None:
+        """None for a secret that is not in the log: a browser that refuses the site never gets to the later ones."""
         secret = self._key_log.get(self._random, {}).get(label)
-        if secret is None:
-            raise Undecodable("no key: the browser gave out none for this connection")
-        return secret
+        return Keys13(self._suite, secret) if secret else None
 
 
 def _hash(suite: Suite, data: bytes) -> bytes:

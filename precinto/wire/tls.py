@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 
 from precinto.wire.keys import KeyLog, Keys12
 from precinto.wire.limits import Meter, Undecodable
-from precinto.wire.session import Session
+from precinto.wire.session import NO_KEY, Session
 
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _DATA = 20, 21, 22, 23
 _HEAD_BYTES = 5
@@ -119,7 +119,8 @@ class TlsStream:
                 where = f"record {keys.opened + 1} of the {_who(sent)} under its key"
                 raise Undecodable(f"{where} cannot be opened: damaged, or the key is another") from error
         elif kind == _DATA:
-            raise Undecodable(f"the {_who(sent)} sent data before the handshake")
+            answered = self.session.version is not None
+            raise Undecodable(NO_KEY if answered else f"the {_who(sent)} sent data before the handshake")
         if kind == _DATA:
             yield sent, content
         elif kind == _HANDSHAKE:
