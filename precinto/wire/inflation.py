@@ -77,9 +77,10 @@ def _brotli(chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             if decoder.is_finished():
                 break
-            yield decoder.process(chunk, output_buffer_limit=STEP_BYTES)
-            while not decoder.can_accept_more_data():
-                yield decoder.process(b"", output_buffer_limit=STEP_BYTES)
+            made = decoder.process(chunk, output_buffer_limit=STEP_BYTES)
+            while made or not decoder.can_accept_more_data():
+                yield made
+                made = decoder.process(b"", output_buffer_limit=STEP_BYTES)
     except cast("Any", brotli).error as error:
         raise Undecodable(f"broken: {error}") from error
     _ended(decoder.is_finished())
