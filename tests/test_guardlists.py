@@ -1,4 +1,4 @@
-"""Guard lists as files: every entry is checked, mistakes are named with file and line, an import is whole or nothing."""
+"""Guard lists as files: entries are checked, mistakes are named with file and line, an import is whole or nothing."""
 
 from __future__ import annotations
 
@@ -240,6 +240,7 @@ class TestImport:
             imported(tmp_path / name, "a.example\nb.example\n")
         first, second = ([f.read_bytes() for f in sorted((tmp_path / n).iterdir())] for n in ("one", "two"))
         assert first == second
+        assert first[0][4:8] == bytes(4), "the packed file bears no time of its own"
 
     def test_a_newer_list_takes_the_place_of_the_older(self, tmp_path: Path) -> None:
         folder = tmp_path / "lists"
@@ -247,6 +248,9 @@ class TestImport:
         imported(folder, "b.example\n", dated=date(2026, 11, 2))
         assert len(list(folder.iterdir())) == 2
         assert [bool(read_guardlists(folder).above(name)) for name in ("a.example", "b.example")] == [False, True]
+
+    def test_the_same_list_again_is_the_same(self, tmp_path: Path) -> None:
+        assert imported(tmp_path / "lists", "a.example\n") == imported(tmp_path / "lists", "a.example\n")
 
     def test_an_older_list_does_not(self, tmp_path: Path) -> None:
         folder = tmp_path / "lists"

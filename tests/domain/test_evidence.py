@@ -177,7 +177,8 @@ class TestGuard:
         assert guard(normalise(TargetKind.DOMAIN, "www.parked.example"), LISTS, lists) == ()
 
     def test_a_rank_that_its_list_does_not_hold_for_is_noted(self) -> None:
-        lists = GuardLists([listed(ListKind.TOP_SITE, ("known.biz", 20_000), within=10_000)])
+        lists = GuardLists([listed(ListKind.TOP_SITE, ("known.biz", 20_000), ("a.low.biz", 20_000), within=10_000)])
+        assert guard(normalise(TargetKind.DOMAIN, "low.biz"), LISTS, lists) == ()
         (finding,) = guard(normalise(TargetKind.DOMAIN, "known.biz"), LISTS, lists)
         assert (finding.kind, finding.holds) == (FindingKind.POPULAR, False)
 

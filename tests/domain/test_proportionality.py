@@ -114,6 +114,10 @@ class TestFindings:
         """Every second site is an alias of a name that is asked for more often than itself."""
         assert weigh(aliases=("ghs.popular.biz",)).findings == ()
 
+    def test_a_platforms_own_certificate_is_no_strangers(self) -> None:
+        weighed = weigh(normalise(TargetKind.DOMAIN, "ripper.github.io"), certificate_names=("*.github.io",))
+        assert found(weighed) == {(FindingKind.SHARED_PLATFORM, HOLD)}
+
     def test_a_header_whose_name_only_looks_alike_is_nothing(self) -> None:
         assert weigh(headers=(("x-cf-ray", "1"),)).findings == ()
 
@@ -127,6 +131,10 @@ class TestFindings:
 
     def test_a_part_of_a_host_is_less_than_the_host(self) -> None:
         weighed = weigh(normalise(TargetKind.URL, "https://forum.biz/thread?id=1"))
+        assert found(weighed) == {(FindingKind.WIDER_THAN_TARGET, HOLD)}
+
+    def test_so_is_an_address_with_a_query(self) -> None:
+        weighed = weigh(normalise(TargetKind.URL, "https://forum.biz/?thread=1"))
         assert found(weighed) == {(FindingKind.WIDER_THAN_TARGET, HOLD)}
 
     def test_the_first_page_of_a_host_is_the_host(self) -> None:
@@ -170,7 +178,8 @@ class TestUnknown:
 
     def test_a_failed_capture_proves_nothing(self) -> None:
         """So a page that is down, or that refuses our browser, is not ordered away by one person."""
-        assert found(weigh(more={"failure": "no answer"})) == {(FindingKind.FAILED_CAPTURE, HOLD)}
+        for failure in ("no answer", ""):
+            assert found(weigh(more={"failure": failure})) == {(FindingKind.FAILED_CAPTURE, HOLD)}
 
     def test_what_a_capture_lacks_is_noted(self) -> None:
         missing = (Missing(what="page.pdf", reason="timed out"),)
@@ -225,6 +234,11 @@ class TestProposal:
         assert (dns.method, dns.possible) == (Method.DNS, possible)
         assert why in dns.why
         assert (path.method, path.possible, ip.method, ip.possible) == (Method.PATH, False, Method.IP, False)
+
+    def test_a_customers_host_is_his_own_however_used_the_platform_is(self) -> None:
+        lists = GuardLists([listed(ListKind.TOP_SITE, ("github.io", 100), within=10_000)])
+        dns = weigh(normalise(TargetKind.URL, "https://ripper.github.io/app"), lists=lists).alternatives[0]
+        assert (dns.scope, dns.possible) == (("ripper.github.io",), True)
 
     def test_an_app_is_withdrawn_where_it_is_offered_and_its_own_endpoints_are_cases_of_their_own(self) -> None:
         weighed = weigh(
