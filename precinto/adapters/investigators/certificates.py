@@ -14,7 +14,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from precinto.domain.model import Digest, Value, digest
 
@@ -38,6 +38,8 @@ class Shown(Value):
         chain: The certificates as sent, the server's own first; DER in Base64.
         tls, cipher, alpn: What was agreed on.
     """
+
+    model_config = ConfigDict(extra="ignore")  # the record's decoder may come to tell more
 
     connection: int
     host: str

@@ -83,7 +83,8 @@ class Names:
             missing.append(Missing(what=f"{FILE}: a second resolver", reason="only one control resolver is set"))
         names = _name_servers(replies, registrable)
         if registrable:
-            where = await self._ask(self._resolvers, _addresses_of(names), deadline)
+            alive = {reply.server: None for reply in replies if reply.answered}  # a silent one is not waited for twice
+            where = await self._ask(alive, _addresses_of(names), deadline)
             servers, unasked = self._zone_servers(names, where)
             missing += unasked
             replies += where + await self._ask(servers, questions, deadline)

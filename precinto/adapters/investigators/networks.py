@@ -11,11 +11,12 @@ import csv
 import mmap
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import date
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import NamedTuple
 
-from precinto.adapters.investigators.snapshot import Snapshot, read_snapshot
+from precinto.adapters.investigators.snapshot import Snapshot, read_snapshot, write_snapshot
 from precinto.domain.errors import BadInput
 
 FILES = {4: "asn-ipv4.csv", 6: "asn-ipv6.csv"}
@@ -90,16 +91,27 @@ class Networks:
         raise BadInput(f"{self._folder / FILES[version]}: {line[:80]!r} is not first,last,number,organisation")
 
 
-def check_rows(path: Path) -> int:
-    """Check a file before it is described as a copy: every row can be read, and rows are sorted by ``first``.
-
-    A row may begin inside the one before it: the later one, which is the narrower, counts.
+def describe(folder: Path, title: str, source: str, licence: str, dated: date) -> int:
+    """Make a copy of the files in a folder: check every row (a minute at most), then write the description.
 
     Returns:
-        How many rows it has.
+        How many rows there are.
 
     Raises:
-        BadInput: A row is wrong; names file and line.
+        BadInput: A file cannot be read, or a row is wrong; names file and line. Nothing is written then.
+    """
+    try:
+        rows = sum(_checked(folder / name) for name in FILES.values())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{folder}: cannot be read: {error}") from error
+    write_snapshot(folder, title, source, licence, dated, FILES.values())
+    return rows
+
+
+def _checked(path: Path) -> int:
+    """Check that every row can be read, and that rows are sorted by ``first``; returns how many there are.
+
+    A row may begin inside the one before it: the later one, which is the narrower, counts.
     """
     before, number = -1, 0
     with path.open(encoding="utf-8", newline="") as file:

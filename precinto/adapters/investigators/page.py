@@ -114,12 +114,12 @@ def _tags(text: str) -> Iterator[_Tag]:
         if text.startswith("<!--", at):
             at = _after(text, "-->", at)
             continue
-        end = _after(text, ">", at)
         closing = text.startswith("</", at)
         name = _TAG_NAME.match(text, at + 1 + closing)
         if name is None:
             at += 1
             continue
+        end = _after(text, ">", at)
         raw = name[0] in _RAW and not closing
         after = _after(text, f"</{name[0]}>", end) if raw else end
         content = text[end : min(after, end + _LONGEST_TEXT)].partition("</")[0] if raw else ""

@@ -51,7 +51,7 @@ class Server(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"{self.name or self.role} at {self.host}"
+        return f"{self.name or self.role} at {self.host} port {self.port}"
 
 
 class Question(NamedTuple):
@@ -102,7 +102,12 @@ class Reply:
     def facts(self) -> dict[str, Any]:
         """As it stands in ``dns.json``."""
         head: dict[str, Any] = {
-            "server": {"role": self.server.role, "name": self.server.name, "address": self.server.host},
+            "server": {
+                "role": self.server.role,
+                "name": self.server.name,
+                "address": self.server.host,
+                "port": self.server.port,
+            },
             "question": {"name": self.question.name, "type": self.question.kind},
             "asked_at": self.asked_at.isoformat(),
             "took_us": self.took_us,

@@ -33,6 +33,7 @@ MAX_ANSWER = 512 * 1024
 REDIRECTS = 3
 
 _TEXT = 300
+_ONE_REQUEST_EACH = httpx.Limits(max_keepalive_connections=0)
 
 
 class _Failed(Exception):
@@ -109,7 +110,12 @@ class Registrations:
     async def _follow(self, url: str, hops: list[dict[str, Any]]) -> bytes:
         self._trusted = self._trusted or ssl.create_default_context(cafile=self._ca)
         # trust_env: no proxy of this machine stands between us and the address that was checked.
-        async with httpx.AsyncClient(verify=self._trusted, trust_env=False, timeout=None) as client:  # noqa: S113
+        async with httpx.AsyncClient(
+            verify=self._trusted,
+            trust_env=False,
+            timeout=None,  # noqa: S113 - the deadline is the caller's, for all requests together
+            limits=_ONE_REQUEST_EACH,
+        ) as client:
             for _ in range(1 + REDIRECTS):
                 status, location, body = await self._get(client, url, hops)
                 if status == 200:
