@@ -278,32 +278,41 @@ class TestImport:
 
 
 class TestCommands:
+    @pytest.fixture(autouse=True)
+    def lists(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The installation's folder of lists."""
+        monkeypatch.setenv("PRECINTO_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("PRECINTO_GUARDLISTS", str(tmp_path / "lists"))
+        return tmp_path / "lists"
+
     def say(self, *arguments: str | Path) -> Any:
         """Run a command; its exit code."""
         return guardlists_app([str(one) for one in arguments], standalone_mode=False)
 
-    def test_list(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        (tmp_path / "own.toml").write_text(KEPT.replace("2026-11-01", "2001-01-01"))
-        self.say("list", "--folder", tmp_path)
+    def test_list(self, lists: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        lists.mkdir()
+        (lists / "own.toml").write_text(KEPT.replace("2026-11-01", "2001-01-01"))
+        self.say("list")
         assert re.search(r"own +isp +2 +2001-01-01 +\d+ +stale +test", capsys.readouterr().out)
-        self.say("list", "--folder", tmp_path, "--json")
+        self.say("list", "--json")
         assert [(one["id"], one["stale"]) for one in json.loads(capsys.readouterr().out)] == [("own", True)]
 
-    def test_check(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.say("check", "www.gob.pe", "188.114.97.7", "nothing.example", "--folder", FOLDER, "--json")
+    def test_check(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setenv("PRECINTO_GUARDLISTS", str(FOLDER))
+        self.say("check", "www.gob.pe", "188.114.97.7", "nothing.example", "--json")
         found = json.loads(capsys.readouterr().out)
         assert {hit["entry"] for hit in found["www.gob.pe"]} >= {"gob.pe"}
         assert [hit["source"] for hit in found["188.114.97.7"]] == ["Cloudflare, 2025-12-23"]
         assert found["nothing.example"] == []
-        self.say("check", "nothing.example", "--folder", FOLDER)
+        self.say("check", "nothing.example")
         assert re.search(r"nothing\.example +none", capsys.readouterr().out)
 
-    def test_import(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_import(self, tmp_path: Path, lists: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "top.csv").write_text("1,a.example\n2,com\n")
         options = ("--id", "top", "--kind", "top_site", "--source", "test", "--dated", "2026-11-01")
-        code = self.say("import", tmp_path / "top.csv", *options, "--folder", tmp_path / "lists")
+        code = self.say("import", tmp_path / "top.csv", *options)
         captured = capsys.readouterr()
         assert code == Exit.PARTIAL
         assert captured.out.startswith("top: 1 entries of 2026-11-01, SHA-256 ")
         assert captured.err == "top.csv:2: com: a public suffix: everybody lives below it\n"
-        assert read_guardlists(tmp_path / "lists").above("www.a.example")
+        assert read_guardlists(lists).above("www.a.example")

@@ -13,12 +13,6 @@ from precinto.domain.guards import Form, ListKind
 
 guardlists_app = typer.Typer(help="The guard lists: what must not be hit on one person's word.", no_args_is_help=True)
 
-Folder = Annotated[
-    Path,
-    typer.Option("--folder", envvar="PRECINTO_GUARDLISTS", metavar="PATH", help="Folder with the guard lists."),
-]
-_FOLDER = Path("guardlists")
-
 
 @guardlists_app.callback()
 def guardlists() -> None:
@@ -26,12 +20,13 @@ def guardlists() -> None:
 
 
 @guardlists_app.command("list")
-def list_lists(folder: Folder = _FOLDER, as_json: AsJson = False) -> None:
+def list_lists(as_json: AsJson = False) -> None:
     """List them, with date, age and source."""
     from precinto.guardlists import read_guardlists
+    from precinto.settings import load_settings
 
     today = datetime.now(UTC).date()
-    lists = read_guardlists(folder).lists
+    lists = read_guardlists(load_settings().guardlists).lists
     if as_json:
         emit([{**one.model_dump(mode="json"), "stale": one.stale(today)} for one in lists])
         return
@@ -47,7 +42,6 @@ def list_lists(folder: Folder = _FOLDER, as_json: AsJson = False) -> None:
 @guardlists_app.command()
 def check(
     names: Annotated[list[str], typer.Argument(metavar="NAME|ADDRESS...", help="Host names and IP addresses.")],
-    folder: Folder = _FOLDER,
     as_json: AsJson = False,
 ) -> None:
     """Say which entries match a name or an address.
@@ -57,8 +51,9 @@ def check(
     from precinto.domain.intake import TargetKind, normalise
     from precinto.domain.methods import is_address
     from precinto.guardlists import read_guardlists
+    from precinto.settings import load_settings
 
-    lists = read_guardlists(folder)
+    lists = read_guardlists(load_settings().guardlists)
     found: dict[str, list[dict[str, str]]] = {}
     for name in names:
         if is_address(name):
@@ -99,7 +94,6 @@ def import_list(
     hold_within: Annotated[
         int | None, typer.Option("--hold-within", min=1, help="Hold up to this rank; else every entry holds.")
     ] = None,
-    folder: Folder = _FOLDER,
     as_json: AsJson = False,
 ) -> int:
     """Check a list and put it in place, with its digest.
@@ -107,9 +101,10 @@ def import_list(
     A line that is no entry is named and left out; the others go on, and the exit code is 6.
     """
     from precinto.guardlists import import_guardlist
+    from precinto.settings import load_settings
 
     written, left_out = import_guardlist(
-        folder,
+        load_settings().guardlists,
         file,
         {
             "id": id,
