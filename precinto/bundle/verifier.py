@@ -6,6 +6,7 @@ Every check is made, whatever the others found, and each says what it saw. A bun
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +21,7 @@ from precinto.bundle import signature as cms
 from precinto.bundle import timestamp as tsp
 from precinto.bundle.contents import Contents, open_contents
 from precinto.bundle.custody import untold
+from precinto.bundle.replayable import damaged
 from precinto.bundle.report import Check, Report, Rules, line
 from precinto.bundle.signature import Signature, check_signature
 from precinto.bundle.timestamp import Stamped, check_token
@@ -32,19 +34,20 @@ MOST_STAMPS = 16
 """Time stamps of a bundle that are looked at."""
 
 
-def verify(path: Path, trust: Trust, rules: Rules | None = None) -> Report:
+def verify(path: Path, trust: Trust, rules: Rules | None = None, *, deep: bool = False) -> Report:
     """Check a bundle.
 
     Args:
         path: The bundle: a ZIP, or the folder of it.
         trust: Whom the one who checks trusts.
         rules: What is asked of the times; by default a day from the capture, and two authorities.
+        deep: Look into web archives as well, record by record.
 
     Raises:
         BadInput: There is nothing at this path that can be read.
     """
     with open_contents(path) as contents:
-        return _Inspection(contents, trust, rules or Rules()).report()
+        return _Inspection(contents, trust, rules or Rules(), deep=deep).report()
 
 
 class _Findings:
@@ -61,13 +64,15 @@ _Step = Callable[[_Findings], None]
 class _Inspection:
     """One bundle under examination. What a check establishes, later ones build on; where it failed, they say so."""
 
-    def __init__(self, contents: Contents, trust: Trust, rules: Rules) -> None:
+    def __init__(self, contents: Contents, trust: Trust, rules: Rules, *, deep: bool) -> None:
         self._contents = contents
         self._trust = trust
         self._rules = rules
         authorities = sorted(filter(None, map(layout.authority_of, contents.sizes)))
         self._authorities = authorities[:MOST_STAMPS]
         self._unread = len(authorities[MOST_STAMPS:])
+        self._replayable = [name for name in sorted(contents.sizes) if deep and name.endswith(".wacz")]
+        self._whole: set[str] = set()
         self._manifest: Manifest | None = None
         self._digest: str | None = None
         self._signature: Signature | None = None
@@ -88,6 +93,7 @@ class _Inspection:
             ("custody", self._check_custody),
             ("custody of the bundle", self._check_custody_of_bundle),
             ("custody signature", self._check_custody_signature),
+            *((f"replay of {name}", partial(self._check_replay, name)) for name in self._replayable),
             ("container", self._check_container),  # last: what is wrong with it may show only while it is read
         ]
         return Report(checks=tuple(_made(name, step) for name, step in steps), bundle=self._digest)
@@ -137,12 +143,23 @@ class _Inspection:
                 seen.problems.append(f"{name}: {size} bytes, in place of {one.size}")
             elif self._sha256(name) != one.sha256:
                 seen.problems.append(f"{name}: not the bytes that the manifest says")
+            else:
+                self._whole.add(name)
 
     def _check_derived(self, seen: _Findings) -> None:
         seen.found = f"{layout.SUMS} follows from the manifest, {layout.README} is that of this version"
         for name, expected in ((layout.SUMS, layout.sums(self._known_manifest())), (layout.README, layout.readme())):
             if self._contents.sizes.get(name) != len(expected) or self._read(name, len(expected)) != expected:
                 seen.problems.append(f"{name}: not what it must be")
+
+    def _check_replay(self, name: str, seen: _Findings) -> None:
+        if name not in self._whole:
+            raise BadInput("not the file that was sealed: not looked into")
+        with tempfile.TemporaryFile() as copy:
+            for chunk in self._contents.chunks(name):
+                copy.write(chunk)
+            seen.problems += damaged(copy)
+        seen.found = "each record has the digest that it states"
 
     def _check_container(self, seen: _Findings) -> None:
         seen.found = "nothing beside the files"

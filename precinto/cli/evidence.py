@@ -25,6 +25,7 @@ _Trust = Annotated[
 _Purpose = Annotated[str, typer.Option("--purpose", metavar="TEXT", help="What for; stands on the chain of custody.")]
 _Attempt = Annotated[int | None, typer.Option("--attempt", min=1, help="Which bundle of the case; else the newest.")]
 _Window = Annotated[float, typer.Option("--window-hours", min=0, help="How long after the capture a stamp may be.")]
+_Deep = Annotated[bool, typer.Option("--deep", help="Look into the web archive as well, record by record.")]
 
 
 @evidence_app.callback()
@@ -37,6 +38,7 @@ def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: the ZIP, or the folder of it.")],
     trust: _Trust,
     window: _Window = 24.0,
+    deep: _Deep = False,
     as_json: AsJson = False,
 ) -> int:
     """Check a bundle, offline and with your own trusted certificates.
@@ -47,7 +49,7 @@ def verify(
     from precinto.bundle.trust import Trust
     from precinto.bundle.verifier import verify as verify_bundle
 
-    report = verify_bundle(bundle, Trust.read(trust), Rules(window=timedelta(hours=window)))
+    report = verify_bundle(bundle, Trust.read(trust), Rules(window=timedelta(hours=window)), deep=deep)
     if as_json:
         checks = [{"name": one.name, "found": one.found, "problems": list(one.problems)} for one in report.checks]
         emit({"good": report.good, "bundle": report.bundle, "checks": checks})

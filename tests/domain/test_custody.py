@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,3 +165,9 @@ class TestFile:
     def test_a_record_without_a_time_zone_is_refused(self) -> None:
         with pytest.raises(ValidationError, match="a time needs its time zone"):
             record(at=NOON.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("act", Act)
+def test_every_act_is_documented(act: Act) -> None:
+    page = Path(__file__).parents[2] / "docs/reference/bundle.md"
+    assert f"| `{act}` |" in page.read_text(encoding="utf-8")
