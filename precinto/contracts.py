@@ -10,6 +10,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
+from pydantic import AliasChoices, Field
+
 from precinto.domain.case import Closure, Stage
 from precinto.domain.model import Digest, Instant, Value
 
@@ -54,7 +56,7 @@ class CaptureTask(Value):
 
     v: Literal[1] = 1
     case: str
-    round: int
+    round: int = Field(validation_alias=AliasChoices("round", "attempt"))  # ``attempt`` in histories of 0.1.0
     review_until: Instant
 
 
@@ -67,7 +69,7 @@ class Sealed(Value):
     v: Literal[1] = 1
     bundle: Digest
     items: int
-    hold: bool
+    hold: bool = False
 
 
 class StampTask(Value):

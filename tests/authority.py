@@ -120,6 +120,7 @@ class Authority:
         self.registry = FakeRegistry(isps)
         self.crawler = FakeCrawler()
         self.prober = FakeProber(isps)
+        self.timestampers = (FakeTimestamper("uno"), FakeTimestamper("dos"))
         self.ports = Ports(
             registry=self.registry,
             crawlers={TargetKind.DOMAIN: self.crawler},
@@ -127,7 +128,7 @@ class Authority:
             archiver=FakeArchiver(),
             investigator=FakeInvestigator(),
             sealer=FakeSealer(),
-            timestampers=(FakeTimestamper("uno"), FakeTimestamper("dos")),
+            timestampers=self.timestampers,
             prober=self.prober,
             blobs=MemoryBlobs(),
             signals=engine.TemporalSignals(client),

@@ -29,10 +29,11 @@ OFFICERS = (
 
 
 class FakeCrawler:
-    """Returns a page that names the target."""
+    """Returns a page that names the target; with a ``failure``, too."""
 
     def __init__(self) -> None:
         self.visits: list[str] = []
+        self.failure: str | None = None
 
     async def capture(self, subject: Subject, folder: Path) -> Capture:
         target = subject.target
@@ -41,7 +42,7 @@ class FakeCrawler:
         path.write_text(f"<h1>{target.value}")
         page = CapturedFile(name="page.html", media_type="text/html", path=path)
         addresses = {target.host: ("127.0.1.1",)} if target.host else {}
-        return Capture(files=(page,), addresses=addresses, tools={"fake": "1"}, vantage="test")
+        return Capture(files=(page,), addresses=addresses, tools={"fake": "1"}, vantage="test", failure=self.failure)
 
 
 QUIET = TargetFacts(host=None, answered={question: "facts.json" for question in Question})

@@ -121,9 +121,38 @@ async def sweep(authority: Authority) -> str:
     return found
 
 
+async def stamping(authority: Authority) -> str:
+    """One round of late time stamps."""
+    await engine.stamp_now(authority.client)
+    (found,) = [one.id async for one in authority.client.list_workflows("WorkflowType = 'EvidenceStamping'")]
+    return found
+
+
+async def held_by_evidence(authority: Authority) -> str:
+    """Nothing was known against it at intake; what the capture brought holds it for two reviewers."""
+    authority.crawler.failure = "the site is down"
+    case = await authority.refer("y2mate.com", terms(order=SECOND))
+    await authority.under_review(case)
+    await authority.decide(case, "reviewer-1")
+    await authority.decide(case, "reviewer-2")
+    await authority.closed(case)
+    return stubs.case_workflow(case)
+
+
 STORIES: dict[str, Story] = {
     story.__name__: story
-    for story in (approved, held, returned_then_rejected, revoked, lapsed, overdue_then_forged, cancelled, sweep)
+    for story in (
+        approved,
+        held,
+        returned_then_rejected,
+        revoked,
+        lapsed,
+        overdue_then_forged,
+        cancelled,
+        sweep,
+        stamping,
+        held_by_evidence,
+    )
 }
 
 
