@@ -15,9 +15,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import dns
+from lab import dns, rdap
 from lab.certificates import CertificateAuthority
 from lab.folder import own_folder
+from lab.hosters import write_networks
 from lab.isps.andes import Andes
 from lab.isps.enforcement import Enforcement, UnboundControl
 from lab.isps.norte import Norte
@@ -31,6 +32,7 @@ from lab.names import (
     CONTROL_ADDRESS,
     HOSTS,
     NORTE_KEY,
+    RDAP_ADDRESS,
     RPZ_ZONE,
     SENDER,
     SUR_ADDRESS,
@@ -45,7 +47,7 @@ from lab.sites import Sites
 from lab.timestamps import AUTHORITIES, Clock, TimestampAuthority
 from lab.web import Handler, WebServer
 
-_HTTPS, _HTTP = 443, 80
+_HTTPS, _HTTP, _DNS = 443, 80, 53
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,10 @@ class Lab:
         folder: Everything it writes is in here.
         ca: Certificate authority of its sites and interfaces (PEM).
         ports: The real port to the lab's: where the sites of all addresses are.
+        root: Port of the name server that is authoritative for everything here.
         registry: The registry that the product reads.
+        rdap: Folder with the bootstrap files that lead to the registries of domains and addresses.
+        networks: Folder with the copy of whose networks addresses are in.
         primary: Hidden primary of the policy zone, which takes dynamic updates.
         updater_secret: TSIG secret of the key that may update it (base64).
         norte: The ISP that takes the zone.
@@ -72,7 +77,10 @@ class Lab:
     folder: Path
     ca: Path
     ports: dict[int, int]
+    root: int
     registry: Path
+    rdap: Path
+    networks: Path
     primary: Resolver
     updater_secret: str
     norte: Norte
@@ -89,8 +97,10 @@ class Lab:
         """Environment variables that turn the product to this lab."""
         return {
             "PRECINTO_LAB": "true",
-            "PRECINTO_LAB_PORTS": json.dumps({str(real): port for real, port in self.ports.items()}),
+            "PRECINTO_LAB_PORTS": json.dumps({**self.ports, _DNS: self.root}),
             "PRECINTO_LAB_CA": str(self.ca),
+            "PRECINTO_NETWORKS": str(self.networks),
+            "PRECINTO_RDAP": str(self.rdap),
             "PRECINTO_REGISTRY": str(self.registry),
         }
 
@@ -150,6 +160,7 @@ class _Opening:
         await _together(self._start_root(), self._start_primary(keys))
         sur, mailbox, mail = await self._open_sur()
         andes, ca, ports = await self._open_web()
+        registries = await self._open_registries(ca)
         timestamps = await self._open_timestamps()
         await _together(
             self._start_norte(keys[NORTE_KEY]),
@@ -159,7 +170,9 @@ class _Opening:
         )
         reach = Reach(self._control, self._norte, self._primary, self._sur, mail, andes, keys[UPDATER_KEY], timestamps)
         return Lab(
-            folder=self._folder, ca=ca, ports=ports, registry=write_registry(self._folder, ca, reach),
+            folder=self._folder, ca=ca.pem, ports=ports, root=self._root_port,
+            registry=write_registry(self._folder, ca.pem, reach),
+            rdap=registries, networks=write_networks(self._below("networks")),
             primary=self._primary, updater_secret=keys[UPDATER_KEY], norte=Norte(self._norte), sur=sur, andes=andes,
             mail=mail, mailbox=mailbox, control=self._control, timestamps=timestamps,
             pids=self._children.pids,
@@ -214,7 +227,7 @@ class _Opening:
         self._stack.push_async_callback(server.stop)
         return sur, mailbox, at
 
-    async def _open_web(self) -> tuple[Andes, Path, dict[int, int]]:
+    async def _open_web(self) -> tuple[Andes, CertificateAuthority, dict[int, int]]:
         ca = CertificateAuthority(self._folder)
         addresses = sorted({host.address for host in HOSTS})
         sites = self._serve(Sites(self._app).answer)
@@ -226,7 +239,12 @@ class _Opening:
         url = f"https://{ANDES_ADDRESS}:{port}"
         andes = Andes(self._below("andes"), self._andes, self._enforcement("andes"), url)
         await self._serve(andes.answer).listen([ANDES_ADDRESS], port, ca.server(ANDES_ADDRESS))
-        return andes, ca.pem, ports
+        return andes, ca, ports
+
+    async def _open_registries(self, ca: CertificateAuthority) -> Path:
+        port = self._book.take(RDAP_ADDRESS)
+        await self._serve(rdap.answer).listen([RDAP_ADDRESS], port, ca.server(RDAP_ADDRESS))
+        return rdap.write_bootstrap(self._below("rdap"), f"https://{RDAP_ADDRESS}:{port}/")
 
     async def _open_timestamps(self) -> dict[str, Clock]:
         opened: dict[str, Clock] = {}

@@ -19,6 +19,8 @@ import pytest
 from lab.errors import DaemonFailed, FolderTaken
 from lab.lab import Lab, open_lab
 from lab.names import CONTROL, HOSTS
+from precinto.adapters.investigators.bootstrap import Bootstrap
+from precinto.adapters.investigators.networks import Networks
 from precinto.registry import read_registry
 from tests.lab.notices import until
 
@@ -163,8 +165,12 @@ async def _nag(server: str) -> None:
 
 
 async def test_the_product_is_told_where_everything_is(lab: Lab) -> None:
-    assert set(lab.environment) == {"PRECINTO_LAB", "PRECINTO_LAB_PORTS", "PRECINTO_LAB_CA", "PRECINTO_REGISTRY"}
-    assert json.loads(lab.environment["PRECINTO_LAB_PORTS"]) == {"443": lab.ports[443], "80": lab.ports[80]}
+    told = {"LAB", "LAB_PORTS", "LAB_CA", "NETWORKS", "RDAP", "REGISTRY"}
+    assert set(lab.environment) == {f"PRECINTO_{name}" for name in told}
+    ports = {"443": lab.ports[443], "80": lab.ports[80], "53": lab.root}
+    assert json.loads(lab.environment["PRECINTO_LAB_PORTS"]) == ports
+    assert Bootstrap(lab.rdap).for_domain("flvto.biz")
+    assert Networks(lab.networks).of(ipaddress.ip_address("127.0.1.1"))
     registry = tomllib.loads(lab.registry.read_text())
     assert [isp["id"] for isp in registry["isps"]] == ["norte", "sur", "andes"]
     for isp in registry["isps"]:
