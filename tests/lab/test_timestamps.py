@@ -26,7 +26,9 @@ async def openssl(*arguments: str | Path) -> tuple[int | None, str]:
 
 async def ask(lab: Lab, query: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False) as client:
-        return await client.post(lab.timestamps["uno"].url, content=query, headers=QUERY if headers is None else headers)
+        return await client.post(
+            lab.timestamps["uno"].url, content=query, headers=QUERY if headers is None else headers
+        )
 
 
 async def stamp(lab: Lab, folder: Path, content: bytes) -> None:
