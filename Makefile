@@ -39,6 +39,8 @@ up: setup ## Run Temporal, its UI and a worker, with the lab to try things on
 test: $(READY) ## Run every test
 	@$(BIN)/python starter.py setup --tests
 	@$(BIN)/python -m tests.time_skipping.server
+	@$(BIN)/python -m tests.wire.replay.setup
+	@$(BIN)/python -m tests.adapters.crawlers.apps.samples
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
 .PHONY: check

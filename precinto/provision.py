@@ -74,9 +74,12 @@ PROGRAMS = (
     Program("setpriv", "util-linux", "ends child processes with their parent"),
     Program("named", "bind9", "is the lab's name servers and one ISP's resolver", need=Need.LAB),
     Program("unbound", "unbound", "is two ISPs' resolvers in the lab", need=Need.LAB),
-    Program("openssl", "openssl", "is the lab's timestamp authority", need=Need.LAB),
+    Program("openssl", "openssl", "is the lab's time-stamp authorities", need=Need.LAB),
     Program("initdb", "postgresql", "makes the PostgreSQL that the store's tests run on too", need=Need.TESTS),
     Program("ip", "iproute2", "makes the island from which no test's packet leaves", need=Need.TESTS),
+    Program("tshark", "tshark", "reads the wire record beside our own decoder", need=Need.TESTS),
+    Program("wixl", "wixl", "makes an installer to read", need=Need.TESTS),
+    Program("osslsigncode", "osslsigncode", "signs a program to read", need=Need.TESTS),
 )
 
 

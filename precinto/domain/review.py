@@ -122,7 +122,9 @@ def admit(decision: Decision, docket: Docket) -> None:
             "same_officer_twice", f"{decision.officer} has approved already; a second, different reviewer must"
         )
     if decision.outcome is Outcome.APPROVE and not docket.stamped:
-        raise Refused("time_pending", "the bundle still lacks a time stamp: what has no proven time cannot be approved")
+        raise Refused(
+            "time_pending", "the bundle still lacks a time stamp: what has no proven time cannot be approved"
+        )
 
 
 class Review(Value):
