@@ -159,12 +159,13 @@ class _App:
         file = self._site.files.get(scope["path"], File("text/plain", b"not here\n", status=404))
         if scope["path"] == "/form":
             file = File("application/json", b'{"bytes":%d}' % len(sent))
-        self._note(scope, scope["method"], file.status, file.body)
+        body = b"" if scope["method"] == "HEAD" else file.body
+        self._note(scope, scope["method"], file.status, body)
         fields = (("content-type", file.media_type), ("content-length", str(len(file.body))),
                   ("access-control-allow-origin", "*"), *file.headers)  # fmt: skip
         headers = [(name.encode(), value.encode()) for name, value in fields]
         await send({"type": "http.response.start", "status": file.status, "headers": headers})
-        await send({"type": "http.response.body", "body": file.body})
+        await send({"type": "http.response.body", "body": body})
 
     def _note(self, scope: Message, method: str, status: int, body: bytes) -> None:
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").partition(":")[0]
