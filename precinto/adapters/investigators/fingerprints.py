@@ -42,7 +42,7 @@ def take(
         try:
             return read()
         except ValueError as error:
-            missing.append(Missing(what=f"{FILE}: {what}", reason=str(error)[:500]))
+            missing.append(Missing(what=f"{FILE}: {what}", reason=str(error)[:500] or "cannot be read"))
             return otherwise
 
     page = had("page", lambda: read_page(_content(folder / PAGE).decode(errors="replace")), Page())

@@ -170,7 +170,7 @@ def _spelt(message: dns.message.Message) -> dict[str, Any]:
             "version": message.edns,
             "payload": message.payload,
             "dnssec_ok": bool(message.ednsflags & dns.flags.DO),
-            "options": [option.to_text() for option in options],
+            "options": [option.to_text()[:_LONGEST_RECORD] for option in options][:RECORDS],
         },
         "answer": _records(message.answer),
         "authority": _records(message.authority),
