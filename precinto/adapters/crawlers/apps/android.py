@@ -75,8 +75,7 @@ def _certificates(apk: Any, archive: Archive, problems: list[str]) -> tuple[Cert
     found: list[Certificate] = []
     for name in apk.get_signature_names():
         try:
-            entry = archive.find(name)
-            found += Signature(archive.read(entry) if entry else b"").certificates("v1")
+            found += Signature(archive.read(archive.entry(name))).certificates("v1")
         except (ValueError, TypeError, BadArchive) as error:
             problems.append(f"{name}: {error}")
     blocks = {

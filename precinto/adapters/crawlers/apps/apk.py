@@ -18,7 +18,14 @@ from apkInspector import axml, indicators
 
 from precinto.adapters.crawlers.apps.archive import Archive, BadArchive, Entry
 from precinto.adapters.crawlers.apps.words import given, plain
-from precinto.domain.apps import LIST, Android, Part, Reading
+from precinto.domain.apps import LIST, Android, Part, Problem, Reading
+
+MANIFEST = "AndroidManifest.xml"
+
+_MANIFEST_BYTES = 16 * 2**20
+_APK_BYTES = 256 * 2**20
+_FIRST_ELEMENTS = 3
+"""Elements of the manifest that the tolerant reader looks at: the first has the ids."""
 
 
 def structure(path: Path) -> Reading:
@@ -27,19 +34,28 @@ def structure(path: Path) -> Reading:
     Raises:
         BadArchive: There is no APK in it.
     """
+    content, archive, parts = base_apk(path)
     inspector: Any = indicators  # neither module has types
     manifests: Any = axml
-    content, archive, parts = base_apk(path)
-    tampering = inspector.apk_tampering_check(io.BytesIO(content), False)
-    manifest = manifests.parse_apk_for_manifest(io.BytesIO(content), raw=True, lite=True)
+    problems: list[Problem] = []
+    oddities = list(archive.oddities()) if parts else []  # the file's own are told with its kind
+    said: dict[str, Any] = {}
+    try:
+        oddities += _told("archive", inspector.zip_tampering_indicators(io.BytesIO(content), False))
+        manifest = archive.read(archive.entry(MANIFEST), _MANIFEST_BYTES)
+        said = manifests.get_manifest_lite(io.BytesIO(manifest), _FIRST_ELEMENTS)
+        oddities += _told("manifest", inspector.manifest_tampering_indicators(io.BytesIO(manifest)))
+    except Exception as error:  # this reader raises whatever its parsing runs into; what it had found by then counts
+        problems.append(Problem(reader="structure", reason=plain(f"{type(error).__name__}: {error}")))
     return Reading(
         android=Android(
-            package=given(manifest.get("package")),
-            version_name=given(manifest.get("versionName")),
-            version_code=given(manifest.get("versionCode")),
+            package=given(said.get("package")),
+            version_name=given(said.get("versionName")),
+            version_code=given(said.get("versionCode")),
         ),
         parts=parts,
-        oddities=(*archive.oddities(), *_told(tampering)),
+        oddities=tuple(oddities[:LIST]),
+        problems=tuple(problems),
         tools={"apkInspector": version("apkInspector")},
     )
 
@@ -52,14 +68,14 @@ def base_apk(path: Path) -> tuple[bytes, Archive, tuple[Part, ...]]:
     """
     whole = path.read_bytes()
     archive = Archive(io.BytesIO(whole))
-    if archive.find("AndroidManifest.xml"):
+    if archive.find(MANIFEST):
         return whole, archive, ()
     apks = [entry for entry in archive.entries if entry.name.endswith(".apk")]
     if not apks:
         raise BadArchive("there is no AndroidManifest.xml and no APK in it")
     base = _base_of(archive, apks)
-    content = archive.read(base, len(whole))
-    parts = tuple(part_of(entry, archive.read(entry, len(whole))) for entry in apks[:LIST])
+    content = archive.read(base, _APK_BYTES)
+    parts = tuple(part_of(entry, archive.read(entry, _APK_BYTES)) for entry in apks[:LIST])
     return content, Archive(io.BytesIO(content)), parts
 
 
@@ -80,8 +96,7 @@ def part_of(entry: Entry, content: bytes) -> Part:
     return Part(name=plain(entry.name), size=len(content), sha256=sha256(content).hexdigest())
 
 
-def _told(tampering: dict[str, Any]) -> Iterable[str]:
-    """What ``apkInspector`` found, a line for each kind of trick in archive and manifest."""
-    for where, found in tampering.items():
-        for what, detail in list(found.items())[:LIST]:
-            yield plain(f"{where}: {what}: {json.dumps(detail, default=str)}")
+def _told(where: str, found: dict[str, Any]) -> Iterable[str]:
+    """What ``apkInspector`` found, a line for each kind of trick."""
+    for what, detail in list(found.items())[:LIST]:
+        yield plain(f"{where}: {what}: {json.dumps(detail, default=str)}")

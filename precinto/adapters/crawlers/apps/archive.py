@@ -72,6 +72,16 @@ class Archive:
         """The entry of a name; of several the last, as the other readers of this room do."""
         return self._last.get(name)
 
+    def entry(self, name: str) -> Entry:
+        """The same.
+
+        Raises:
+            BadArchive: There is none.
+        """
+        if (found := self.find(name)) is None:
+            raise BadArchive(f"there is no {name} in it")
+        return found
+
     def read(self, entry: Entry, limit: int = MEMBER) -> bytes:
         """A member's content.
 
@@ -98,9 +108,6 @@ class Archive:
         found = {
             "occurs more than once": [name for name, times in names.items() if times > 1],
             "is flagged as encrypted": [e.name for e in self.entries if e.flags & _ENCRYPTED],
-            "has a compression method that does not exist in apps": [
-                f"{e.name} ({e.method})" for e in self.entries if e.method not in (_STORED, _DEFLATED)
-            ],
             "has a name that leads out of the archive": [name for name in names if _leads_out(name)],
         }
         told = [f"{what}: {_examples(which)}" for what, which in found.items() if which]

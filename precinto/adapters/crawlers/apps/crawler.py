@@ -40,6 +40,7 @@ class AppCrawler:
         """
         self._pages = pages
         self._limits = limits or Limits()
+        self._running: set[asyncio.Task[Any]] = set()
 
     async def capture(self, subject: Subject, folder: Path) -> Capture:
         """Visit the page, and read the file that it gives.
@@ -61,14 +62,22 @@ class AppCrawler:
             page = normalise(TargetKind.URL, subject.page)
         except BadTarget as error:
             return _failed(f"the referral's field page: {error}")
-        visit = subject.model_copy(update={"target": page, "page": None})
-        capture = await self._pages.capture(visit, folder)
-        return await self._with_facts(subject, capture, folder)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        self._running.add(task)
+        try:
+            visit = subject.model_copy(update={"target": page, "page": None})
+            return await self._with_facts(subject, await self._pages.capture(visit, folder), folder)
+        finally:
+            self._running.discard(task)
 
     async def close(self) -> None:
-        """Break off the captures that are under way, where the crawler of pages can."""
-        if close := getattr(self._pages, "close", None):
-            await close()
+        """Break off the captures that are still under way, and wait until their browsers and readers are gone."""
+        running = self._running - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
 
     async def _with_facts(self, subject: Subject, capture: Capture, folder: Path) -> Capture:
         download = next((file for file in capture.files if _DOWNLOAD.fullmatch(file.name)), None)

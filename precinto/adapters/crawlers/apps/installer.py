@@ -29,6 +29,7 @@ _SIGNATURE = "\x05DigitalSignature"
 _LONG = 1 << 31
 """Flag of the pool: references to strings have three bytes instead of two."""
 _NEUTRAL, _UTF8 = 0, 65001
+"""Code pages; neutral should mean ASCII alone, but some tools write Western letters under it."""
 
 
 def installer(path: Path) -> Reading:
@@ -100,7 +101,7 @@ def _strings(pool: bytes, data: bytes) -> Iterator[str]:
 
 
 def _codec(page: int) -> str:
-    name = {_NEUTRAL: "ascii", _UTF8: "utf-8"}.get(page, f"cp{page}")
+    name = {_NEUTRAL: "cp1252", _UTF8: "utf-8"}.get(page, f"cp{page}")
     try:
         return codecs.lookup(name).name
     except LookupError:

@@ -47,7 +47,6 @@ def ipa(path: Path) -> Reading:
         ios=_ios(info, profile),
         certificates=certificates,
         parts=tuple(parts),
-        oddities=archive.oddities(),
         problems=tuple(Problem(reader=_READER, reason=plain(reason)) for reason in problems),
     )
 
