@@ -81,7 +81,7 @@ class Listener:
         """The version of HTTP: what both agreed on in TLS, or what the first bytes look like."""
         if self._http is None:
             chosen = self.tls.session.alpn if self.tls else None
-            if chosen == "h2" or (chosen is None and sent and PREFACE.startswith(data[: len(PREFACE)])):
+            if chosen == "h2" or (chosen is None and sent and data.startswith(PREFACE)):
                 self.protocol = "h2"
             scheme = "https" if self.tls else "http"
             host, port = self._connection.host, self._connection.port

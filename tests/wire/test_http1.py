@@ -91,6 +91,12 @@ def test_the_body_of_a_request(tmp_path: Path) -> None:
     assert [incomplete for _, _, _, incomplete in asked(said)] == [None, None]
 
 
+def test_a_request_in_single_bytes(tmp_path: Path) -> None:
+    ask = GET.replace(b"GET", b"PRI")
+    said, _ = decoded(record(tmp_path, [*((True, ask[i : i + 1]) for i in range(len(ask))), (False, OK)]))
+    assert asked(said) == [("PRI", URL, 200, None)]
+
+
 def test_requests_sent_without_waiting(tmp_path: Path) -> None:
     second = GET.replace(b"GET /", b"GET /second")
     said, bodies = decoded(record(tmp_path, [(True, GET + second[:9]), (True, second[9:]), (False, OK + OK)]))
