@@ -44,15 +44,20 @@ _VOID = frozenset(
 )
 """Elements without an end tag (HTML standard, 13.1.2)."""
 
-_ACCOUNTS = {
-    "adsense": re.compile(r"\bca-pub-([0-9]{10,20})\b"),
-    "facebook": re.compile(r"\bfbq\( {0,3}['\"]init['\"] {0,3}, {0,3}['\"]([0-9]{8,20})['\"]"),
-    "google-analytics": re.compile(r"\b(UA-[0-9]{4,10}-[0-9]{1,4}|(?<=['\"=])G-[A-Z0-9]{8,12})\b"),
-    "google-tag-manager": re.compile(r"\b(GTM-[A-Z0-9]{4,9})\b"),
-    "histats": re.compile(r"\bHistats\.start['\"] {0,3}, {0,3}['\"]1, {0,3}([0-9]{4,10}),"),
-    "yandex-metrika": re.compile(r"\b(?:ym\( {0,3}|mc\.yandex\.ru/watch/)([0-9]{5,10})\b"),
-}
-"""How accounts with counters and advertisers stand in a page, by the services' own instructions."""
+_ACCOUNTS = (
+    ("adsense", re.compile(r"ca-pub-([0-9]{10,20})\b")),
+    ("facebook", re.compile(r"fbq\( {0,3}['\"]init['\"] {0,3}, {0,3}['\"]([0-9]{8,20})['\"]")),
+    ("google-analytics", re.compile(r"UA-(?<!\wUA-)([0-9]{4,10}-[0-9]{1,4})\b")),
+    ("google-analytics-4", re.compile(r"G-(?<=['\"=]G-)([A-Z0-9]{8,12})\b")),
+    ("google-tag-manager", re.compile(r"GTM-(?<!\wGTM-)([A-Z0-9]{4,9})\b")),
+    ("histats", re.compile(r"Histats\.start['\"] {0,3}, {0,3}['\"]1, {0,3}([0-9]{4,10}),")),
+    ("yandex-metrika", re.compile(r"ym\((?<!\wym\() {0,3}([0-9]{5,10})\b")),
+    ("yandex-metrika", re.compile(r"mc\.yandex\.ru/watch/([0-9]{5,10})\b")),
+)
+"""How accounts with counters and advertisers stand in a page, by the services' own instructions.
+
+Each pattern begins with its letters, and looks back only behind them: that is many times faster on a large page.
+"""
 
 
 @dataclass
@@ -144,7 +149,7 @@ def _hosts(tag: str) -> Iterator[str]:
 
 def _accounts(text: str) -> set[str]:
     found: set[str] = set()
-    for service, pattern in _ACCOUNTS.items():
+    for service, pattern in _ACCOUNTS:
         for match in pattern.finditer(text):
             found.add(f"{service}:{match[1]}")
             if len(found) >= TRACKERS:

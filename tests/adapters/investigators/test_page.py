@@ -29,8 +29,8 @@ def test_a_page_is_read_as_the_browser_wrote_it() -> None:
     assert page.trackers == (
         "adsense:1234567890123456",
         "facebook:123456789012345",
-        "google-analytics:G-ABCDE12345",
-        "google-analytics:UA-1234567-2",
+        "google-analytics-4:ABCDE12345",
+        "google-analytics:1234567-2",
         "histats:4321234",
         "yandex-metrika:12345678",
     )
