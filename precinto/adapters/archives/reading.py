@@ -1,7 +1,7 @@
-"""The process that reads one wire record: ``python -I -m precinto.adapters.archives.reading <folder>``.
+"""The process that reads a record: ``python -I -m precinto.adapters.archives.reading <record> <folder> <bytes>``.
 
-Reads ``wire.pcapng``, writes ``FILES`` beside it, and says on standard output what is missing. Where the archive
-comes from is told on standard input, as JSON.
+Reads the record within so many bytes of memory, writes ``FILES`` into the folder, and says on standard output what is
+missing. Where the archive comes from is told on standard input, as JSON.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import resource
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,34 +29,35 @@ FILES = {
 """What is written, with its media type."""
 
 MISSING = 2_000
+"""Things missing that are named; further ones are counted, and ``exchanges.json`` has them all."""
 
-_MEMORY_BYTES = 2 * 2**30
 _CPU_SECONDS = 150
 _FILE_BYTES = 2**30
 _TEXT = 2_000
+_WHAT = 2_100
 
 
 def main() -> None:
     """Read, write, answer."""
     for limit, value in (
-        (resource.RLIMIT_AS, _MEMORY_BYTES),
+        (resource.RLIMIT_AS, int(sys.argv[3])),
         (resource.RLIMIT_CPU, _CPU_SECONDS),
         (resource.RLIMIT_FSIZE, _FILE_BYTES),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-    folder = Path(sys.argv[1])
+    record, folder = Path(sys.argv[1]), Path(sys.argv[2])
     told: dict[str, Any] = json.load(sys.stdin)
     captured_at = datetime.fromisoformat(told.pop("captured_at"))
     provenance = Provenance(captured_at=captured_at, **told)
-    with decode(folder / "wire.pcapng") as decoded:
+    with decode(record) as decoded:
         (folder / "exchanges.json").write_bytes(canonical_json({"exchanges": [_line(e) for e in decoded.exchanges]}))
         (folder / "certificates.json").write_bytes(canonical_json({"servers": list(_servers(decoded))}))
         warc = folder / "capture.warc.gz"
         write_warc(decoded, warc, provenance)
         write_wacz(warc, pages(decoded.exchanges), folder / "capture.wacz", provenance)
         warc.unlink()  # the WACZ holds it whole
-        sys.stdout.write(json.dumps(list(_missing(decoded))[:MISSING]))
+        sys.stdout.write(json.dumps(_bounded(_missing(decoded))))
 
 
 def pages(exchanges: Iterable[Exchange]) -> tuple[Page, ...]:
@@ -96,9 +98,13 @@ def _servers(decoded: Decoded) -> Iterator[dict[str, Any]]:
             "host": server.host,
             "port": server.port,
             "address": server.address,
+            "sni": server.sni,
             "tls": server.version,
             "cipher": server.cipher,
             "alpn": server.alpn,
+            "resumed": server.resumed,
+            "early_data": server.early_data,
+            "signature": server.signature,
             "chain": [base64.b64encode(certificate).decode() for certificate in server.chain],
         }
 
@@ -106,10 +112,17 @@ def _servers(decoded: Decoded) -> Iterator[dict[str, Any]]:
 def _missing(decoded: Decoded) -> Iterator[dict[str, str]]:
     for one in decoded.exchanges:
         if one.incomplete:
-            yield {"what": f"{one.method[:100]} {one.url[:_TEXT]}", "reason": one.incomplete[:500]}
+            yield {"what": f"{one.method[:100]} {one.url}"[:_WHAT], "reason": one.incomplete[:500]}
     for problem in decoded.problems:
         what = f"connection {problem.connection} to {problem.host[:_TEXT]}"
         yield {"what": what, "reason": problem.reason[:500]}
+
+
+def _bounded(missing: Iterator[dict[str, str]]) -> list[dict[str, str]]:
+    named = list(islice(missing, MISSING - 1))
+    if further := sum(1 for _ in missing):
+        named.append({"what": "further things", "reason": f"{further} beyond the {MISSING - 1} that are named"})
+    return named
 
 
 if __name__ == "__main__":

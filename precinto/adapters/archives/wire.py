@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -19,11 +20,12 @@ from pydantic import TypeAdapter, ValidationError
 from precinto.adapters.archives import reading
 from precinto.domain.evidence import Missing
 from precinto.ports import Archive, Capture, CapturedFile, Subject
+from precinto.wire.archive import tools
 
 RECORD = "wire.pcapng"
 """Name of the wire record among the files of a capture."""
 
-_ANSWER_BYTES = 4_000_000
+_ANSWER_BYTES = reading.MISSING * 6 * 2_700  # what is missing, each character of it written as \uXXXX
 _MISSING = TypeAdapter(tuple[Missing, ...])
 
 
@@ -32,16 +34,19 @@ class WireArchiver:
 
     Args:
         timeout: Wall clock of one reading.
+        memory_bytes: Address space of the process that reads.
     """
 
-    def __init__(self, timeout: timedelta = timedelta(minutes=3)) -> None:
+    def __init__(self, timeout: timedelta = timedelta(minutes=3), memory_bytes: int = 2 * 2**30) -> None:
         self._seconds = timeout.total_seconds()
+        self._memory = memory_bytes
 
     async def archive(
         self, subject: Subject, attempt: int, started: datetime, capture: Capture, folder: Path
     ) -> Archive:
         """Decode the record, if the capture has one; a record that cannot be read is missing, never an error."""
-        if not any(file.name == RECORD for file in capture.files):
+        record = next((file.path for file in capture.files if file.name == RECORD), None)
+        if record is None:
             return Archive(files=(), tools={})
         provenance = {
             "software": f"precinto {version('precinto')}",
@@ -51,23 +56,24 @@ class WireArchiver:
             "captured_at": started.astimezone(UTC).isoformat(),
             "description": f"{subject.target.kind} {subject.target.value}"[:500],
         }
-        try:
-            missing = await self._read(folder, json.dumps(provenance).encode())
-        except _Unreadable as unreadable:
-            missing = (Missing(what=RECORD, reason=f"the archive could not be made from it: {unreadable}"[:500]),)
-        files = [
-            CapturedFile(name=name, media_type=kind, path=folder / name)
-            for name, kind in reading.FILES.items()
-            if (folder / name).is_file()
-        ]
-        tools = {name: version(name) for name in ("cryptography", "h11", "hpack", "hyperframe", "warcio", "wsproto")}
-        return Archive(files=tuple(files), tools=tools, missing=missing)
+        files: list[CapturedFile] = []
+        # The reader writes to a folder of its own: one that was stopped half-way leaves half a file.
+        with tempfile.TemporaryDirectory(prefix="archive-", dir=folder) as made:
+            try:
+                missing = await self._read(record, Path(made), json.dumps(provenance).encode())
+            except _Unreadable as unreadable:
+                missing = (Missing(what=RECORD, reason=f"the archive could not be made from it: {unreadable}"[:500]),)
+            else:
+                for name, kind in reading.FILES.items():
+                    path = (Path(made) / name).rename(folder / name)
+                    files.append(CapturedFile(name=name, media_type=kind, path=path))
+        return Archive(files=tuple(files), tools=_tools(), missing=missing)
 
-    async def _read(self, folder: Path, provenance: bytes) -> tuple[Missing, ...]:
+    async def _read(self, record: Path, folder: Path, provenance: bytes) -> tuple[Missing, ...]:
         reader = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-m", reading.__name__, str(folder),
+            sys.executable, "-I", "-m", reading.__name__, str(record), str(folder), str(self._memory),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={"PATH": os.environ.get("PATH", "")},  # no secret of ours is in its reach
+            env={"PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder)},  # no secret of ours is in its reach
             start_new_session=True,
         )  # fmt: skip
         try:
@@ -85,6 +91,12 @@ class WireArchiver:
             return _MISSING.validate_json(answer[:_ANSWER_BYTES])
         except ValidationError as error:
             raise _Unreadable("its reader gave no answer") from error
+
+
+def _tools() -> dict[str, str]:
+    """What took part, and what the bytes of the archive depend on beside the record."""
+    took_part = ("precinto", "cryptography", "h11", "hpack", "hyperframe", "brotli", "zstandard")
+    return {name: version(name) for name in took_part} | tools()
 
 
 class _Unreadable(Exception):
