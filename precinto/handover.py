@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from precinto.bundle.writer import Parts, write_bundle
-from precinto.domain.custody import Act, write_chain
+from precinto.domain.custody import Act, CustodyRecord, write_chain
 from precinto.domain.errors import BadInput, NotFound, Refused
 from precinto.domain.evidence import Manifest
 from precinto.domain.model import Value
@@ -65,10 +65,10 @@ class Handover:
         row = await self._bundle(case, attempt)
         if row.signature is None:
             raise Refused("not_signed", f"bundle {row.digest[:12]} is of a version that did not sign bundles yet")
-        await self._note(row, Act.EXPORTED, officer, purpose)
+        noted = await self._note(row, Act.EXPORTED, officer, purpose)
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         manifest = Manifest.model_validate_json(await self._blobs.get(row.digest))
-        chain = await custody.chain_of(self._store.database, case)
+        chain = await custody.chain_of(self._store.database, case, until=noted)
         stamps = await stamps_of(self._store.database, row.digest)
         told = write_chain(chain)
         name = f"{case}-{row.attempt}"
@@ -119,12 +119,12 @@ class Handover:
             raise NotFound(f"case {case} has {which}")
         return found
 
-    async def _note(self, row: BundleRow, act: Act, officer: str, purpose: str) -> None:
+    async def _note(self, row: BundleRow, act: Act, officer: str, purpose: str) -> CustodyRecord:
         if officer not in {one.id for one in self._registry.officers}:
             raise Refused("unknown_officer", f"{officer!r} is not an officer of this authority")
         if not purpose.strip():
             raise Refused("purpose_missing", "whoever opens or takes out evidence says what for")
-        await self._store.evidence.handed_out(row.case, row.attempt, act, officer, purpose)
+        return await self._store.evidence.handed_out(row.case, row.attempt, act, officer, purpose)
 
 
 def write_trust(authority: Path, timestamps: Mapping[str, Path], folder: Path) -> None:

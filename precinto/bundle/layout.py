@@ -13,7 +13,7 @@ SUMS = "SHA256SUMS"
 CUSTODY = "custody.jsonl"
 CUSTODY_SIGNATURE = "custody.p7s"
 
-VERSION = 1
+VERSION = 2
 """Of the manifest and of all that is laid around it."""
 
 LARGEST_MANIFEST = 16 * 2**20

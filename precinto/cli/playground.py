@@ -37,6 +37,8 @@ async def lab_settings(settings: Settings) -> AsyncGenerator[tuple[Settings, Lab
                 "lab": True,
                 "lab_ports": {int(port): there for port, there in json.loads(said["PRECINTO_LAB_PORTS"]).items()},
                 "lab_ca": Path(said["PRECINTO_LAB_CA"]),
+                "networks": Path(said["PRECINTO_NETWORKS"]),
+                "rdap": Path(said["PRECINTO_RDAP"]),
                 "registry": Path(said["PRECINTO_REGISTRY"]),
             }
             yield settings.model_copy(update=update), lab

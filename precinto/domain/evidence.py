@@ -66,7 +66,7 @@ class Manifest(Value):
     """What a bundle consists of; its canonical JSON is what is signed, stamped and decided on.
 
     Attributes:
-        v: Version of this format.
+        v: Version of this format; 1 was never signed.
         case: Case id.
         attempt: Which attempt at capturing this case, from 1: each retry is a new one, and failed ones are sealed too.
         target: What was captured.
@@ -83,7 +83,7 @@ class Manifest(Value):
         items: The files, sorted by name.
     """
 
-    v: int = 1
+    v: int = 2
     case: str
     attempt: int = Field(ge=1)
     target: Target

@@ -45,8 +45,8 @@ async def append(
     subject: str | None = None,
     detail: str = "",
     actor: str = "engine",
-) -> None:
-    """Append an act within the transaction of what it records."""
+) -> CustodyRecord:
+    """Append an act within the transaction of what it records; the record."""
     newest = select(CustodyRow).where(CustodyRow.case == case).order_by(col(CustodyRow.seq).desc()).limit(1)
     last = (await session.exec(newest)).first()
     record = next_record(
@@ -62,10 +62,13 @@ async def append(
     fields: dict[str, Any] = record.model_dump(exclude={"v", "act"})
     session.add(CustodyRow(**fields, act=record.act.value))
     await session.flush()  # the next act of this transaction follows this one
+    return record
 
 
-async def chain_of(database: Database, case: str) -> list[CustodyRecord]:
-    """The chain of a case, oldest first."""
+async def chain_of(database: Database, case: str, until: CustodyRecord | None = None) -> list[CustodyRecord]:
+    """The chain of a case, oldest first; ``until``: up to this record."""
+    chain = select(CustodyRow).where(CustodyRow.case == case).order_by(col(CustodyRow.seq))
+    if until is not None:
+        chain = chain.where(CustodyRow.seq <= until.seq)
     async with database.read() as session:
-        rows = await session.exec(select(CustodyRow).where(CustodyRow.case == case).order_by(col(CustodyRow.seq)))
-        return [row.record() for row in rows]
+        return [row.record() for row in await session.exec(chain)]

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.contracts import Sealed
 from precinto.domain.case import Stage
-from precinto.domain.custody import Act
+from precinto.domain.custody import Act, CustodyRecord
 from precinto.domain.errors import NotFound
 from precinto.domain.evidence import STAMPS_NEEDED
 from precinto.ports import FiledStamp, Package, Unstamped
@@ -153,7 +153,7 @@ class EvidenceStore:
             if await session.get(StampRow, (bundle, stamp.authority)) is None:
                 await _stamp(session, row, stamp)
 
-    async def handed_out(self, case: str, attempt: int, act: Act, officer: str, detail: str) -> None:
+    async def handed_out(self, case: str, attempt: int, act: Act, officer: str, detail: str) -> CustodyRecord:
         """Note on the chain of custody that an officer opened a bundle or took a copy of it, and what for.
 
         Raises:
@@ -163,7 +163,9 @@ class EvidenceStore:
             row = await session.get(BundleRow, (case, attempt))
             if row is None:
                 raise NotFound(f"case {case} has no bundle of attempt {attempt}")
-            await custody.append(session, case, act, attempt=attempt, subject=row.digest, actor=officer, detail=detail)
+            return await custody.append(
+                session, case, act, attempt=attempt, subject=row.digest, actor=officer, detail=detail
+            )
 
 
 async def _of_round(session: AsyncSession, case: str, round: int) -> Sealed | None:

@@ -56,7 +56,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def read(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("precinto.cli.cases._with_installation", read)
+    monkeypatch.setattr("precinto.cli.cases.with_installation", read)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)

@@ -40,6 +40,8 @@ def commands() -> list[list[str]]:
 def test_these_are_the_commands() -> None:
     assert {" ".join(words) for words in commands()} == {
         "", "demo", "up", "setup", "bootstrap", "doctor", "refer", "cases", "show", "decide", "revoke", "sweep",
+        "evidence", "evidence verify", "evidence export", "evidence open", "evidence custody", "evidence stamp",
+        "evidence trust", "guardlists", "guardlists list", "guardlists check", "guardlists import",
         "ledger", "ledger verify",
     }  # fmt: skip
 

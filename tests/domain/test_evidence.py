@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from precinto.domain.evidence import EvidenceItem, Finding, FindingKind, Manifest, guard
+from precinto.domain.evidence import Clock, EvidenceItem, Finding, FindingKind, Manifest, Missing, guard
 from precinto.domain.guards import GuardLists, ListKind, ProtectedName
-from precinto.domain.intake import TargetKind, normalise
+from precinto.domain.intake import Service, TargetKind, normalise
 from precinto.domain.model import digest
 from tests.domain.test_guards import listed
 
@@ -27,6 +27,9 @@ def manifest(**changed: Any) -> Manifest:
         "case": "ws5ksqpoov-1",
         "attempt": 1,
         "target": normalise(TargetKind.DOMAIN, "y2mate.com"),
+        "service": Service.STREAM_RIPPER,
+        "recipe": digest(b"recipe"),
+        "clock": Clock(synchronised=True, offset_us=-12, error_us=900, source="adjtimex"),
         "started_at": NOON,
         "finished_at": NOON + timedelta(seconds=9),
         "vantage": "lima",
@@ -42,7 +45,7 @@ class TestManifest:
 
     def test_the_digest_never_changes(self) -> None:
         """Decisions of years ago name it: a release that computed another could prove none of them."""
-        assert manifest().bundle_digest() == "718fa2b23270d5fcd4014b62a67580a18ae310755367be0bc349b80303fda9cd"
+        assert manifest().bundle_digest() == "9171bc2250a3beb6497885cb7356687c445238727df22618c0a277428129d1af"
 
     def test_it_is_that_of_the_canonical_bytes_which_anyone_can_recompute(self) -> None:
         stored = manifest().canonical()
@@ -70,6 +73,10 @@ class TestManifest:
             {"tools": {}},
             {"addresses": {"y2mate.com": ("2001:db8::1", "192.0.2.1")}},
             {"failure": "the site did not answer"},
+            {"service": Service.OTHER},
+            {"recipe": None},
+            {"clock": Clock(synchronised=False, offset_us=-12, error_us=900, source="adjtimex")},
+            {"missing": (Missing(what="page.pdf", reason="not had within 10 s"),)},
             {"items": ()},
             {"items": (PAGE.model_copy(update={"sha256": digest(b"Page")}),)},
             {"items": (PAGE.model_copy(update={"size": 5}),)},
