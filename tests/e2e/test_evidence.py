@@ -34,8 +34,8 @@ from precinto.domain.intake import Service, TargetKind, normalise
 from precinto.domain.recipes import Download, Open, Recipe, RecipeBook, Wait
 from precinto.ports import Archive, Capture, CapturedFile, Subject
 from precinto.wire.exchanges import decode
-from tests.adapters.crawlers.web.captures import own_temporary_folder
-from tests.adapters.internet import names
+from tests.adapters.crawlers.web.captures import ONLY_OPEN, own_temporary_folder, url
+from tests.adapters.internet import names, response, web
 from tests.wire.replay.player import player
 from tests.wire.replay.setup import Missing, environment
 
@@ -267,6 +267,65 @@ async def test_whoever_has_the_record_and_the_manifest_makes_the_archive_again(s
     assert {file.name for file in archive.files} == {file.name for file in shown.archive.files}
     for file in archive.files:
         assert file.path.read_bytes() == (shown.folder / file.name).read_bytes()
+
+
+async def test_every_request_that_got_no_whole_answer_is_listed_with_its_reason(tmp_path: Path) -> None:
+    """By the record where something passed, and by the visit where the guard let nothing out."""
+    script = """
+      const read = (path, options) => fetch(path, options).then((answer) => answer.arrayBuffer()).catch(() => {});
+      read("/whole"); read("/empty"); read("/cut"); read("/slow", {signal: AbortSignal.timeout(1000)});
+      read("https://example.com:444/");
+    """
+    page = f"<!doctype html><link rel=icon href=data:,><script>{script}</script>"
+    authority, folder = tmp_path / "ca", tmp_path / "capture"
+    authority.mkdir()
+    folder.mkdir()
+    with own_temporary_folder():
+        async with web(authority) as site, names() as resolver:
+            resolver.answers["example.com"] = ("127.0.0.1",)
+            site.pages |= {
+                "example.com/": response(page),
+                "example.com/whole": response("whole"),
+                "example.com/empty": response("", "204 No Content"),
+                "example.com/cut": _half,
+                "example.com/slow": _half_and_nothing_more,
+            }
+            crawler = WebCrawler(None, [resolver.address], site.ports, site.ca, timedelta(seconds=60), ONLY_OPEN)
+            capture = await crawler.capture(url("https://example.com/"), folder)
+            archive = await WireArchiver().archive(url("https://example.com/"), 1, datetime.now(UTC), capture, folder)
+    origin = "https://example.com"
+    listed = json.loads((folder / "exchanges.json").read_bytes())["exchanges"]
+    assert Counter(one["url"] for one in listed) == Counter(f"https://{hit}" for hit in site.hits)
+    assert {one["url"]: (one["status"], one["received"]["bytes"]) for one in listed} == {
+        f"{origin}/": (200, len(page)),
+        f"{origin}/whole": (200, 5),
+        f"{origin}/empty": (204, 0),
+        f"{origin}/cut": (200, 2),
+        f"{origin}/slow": (200, 2),
+    }
+    ended = "the connection ended before the answer did"
+    assert {missing.what: missing.reason for missing in archive.missing} == {
+        f"GET {origin}/cut": ended,
+        f"GET {origin}/slow": ended,
+    }
+    assert {missing.what: missing.reason for missing in capture.missing} == {
+        f"{origin}/cut": "net::ERR_CONTENT_LENGTH_MISMATCH",
+        f"{origin}/slow": "net::ERR_ABORTED",
+        f"{origin}:444/": "net::ERR_TUNNEL_CONNECTION_FAILED (port 444 is not open to captures)",
+    }
+
+
+async def _half(writer: asyncio.StreamWriter) -> None:
+    writer.write(response("half")[:-2])
+    await writer.drain()
+    writer.close()
+
+
+async def _half_and_nothing_more(writer: asyncio.StreamWriter) -> None:
+    writer.write(response("half")[:-2])
+    await writer.drain()
+    while not writer.is_closing():  # noqa: ASYNC110 - until the browser has had enough
+        await asyncio.sleep(0.05)
 
 
 def _host(url: str) -> str:
