@@ -1,14 +1,18 @@
-"""A little internet for the crawler: a web server with TLS and without, a resolver with a script, and a trap.
+"""A little internet for the crawler: a web server with TLS and without, a resolver with a script, and traps.
 
-All real: certificates are checked, names are asked for over UDP, and bytes go over sockets of loopback.
+All real: certificates are checked, names are asked for over UDP, and bytes go over sockets of loopback. On an island
+(``tests.island``) loopback also carries a public address, and forbidden ones: there the guard's own rules decide,
+those of production, with no mapping of ports and no exception for loopback.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import subprocess
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +42,7 @@ class Web:
     Attributes:
         pages: ``host/path`` to what is answered there; anything else is 404.
         hits: Every request that arrived, ``host/path``, in order.
+        heads: The head of each, as it arrived.
         ports: The real port to the port here.
         ca: The authority that its good certificates come from.
     """
@@ -45,6 +50,7 @@ class Web:
     ca: Path
     pages: dict[str, Page] = field(default_factory=dict)
     hits: list[str] = field(default_factory=list)
+    heads: list[bytes] = field(default_factory=list)
     ports: dict[int, int] = field(default_factory=dict)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,6 +60,7 @@ class Web:
                 host = head.lower().partition(b"\r\nhost: ")[2].partition(b"\r\n")[0].decode()
                 place = host.partition(":")[0] + path
                 self.hits.append(place)
+                self.heads.append(head)
                 page = self.pages.get(place, response("not here", "404 Not Found"))
                 if isinstance(page, bytes):
                     writer.write(page)
@@ -67,14 +74,22 @@ class Web:
 
 
 @asynccontextmanager
-async def web(folder: Path) -> AsyncGenerator[Web]:
-    """Start the servers: ``example.net`` has a certificate from an authority of its own."""
+async def web(
+    folder: Path, address: str = "127.0.0.1", ports: tuple[int, int, int] = (0, 0, 0)
+) -> AsyncGenerator[Web]:
+    """Start the servers, plain and with TLS.
+
+    ``example.net`` has a certificate from an authority of its own; whoever comes to port 8443 is asked for one.
+    """
     ours, theirs = folder / "ours", folder / "theirs"
     ours.mkdir()
     theirs.mkdir()
     authority = CertificateAuthority(ours)
     tls, foreign = authority.server("example.com", "*.example.com", "example.org"), CertificateAuthority(theirs)
     bad = foreign.server("example.net")
+    members = authority.server("members.example.com")
+    members.load_verify_locations(authority.pem)
+    members.verify_mode = ssl.CERT_REQUIRED
 
     def choose(connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         connection.context = bad if name == "example.net" else tls
@@ -82,11 +97,87 @@ async def web(folder: Path) -> AsyncGenerator[Web]:
     tls.sni_callback = choose
     world = Web(authority.pem)
     async with (
-        await asyncio.start_server(world.serve, "127.0.0.1", 0) as plain,
-        await asyncio.start_server(world.serve, "127.0.0.1", 0, ssl=tls) as secure,
+        await asyncio.start_server(world.serve, address, ports[0]) as plain,
+        await asyncio.start_server(world.serve, address, ports[1], ssl=tls) as secure,
+        await asyncio.start_server(world.serve, address, ports[2], ssl=members) as closed,
     ):
-        world.ports = {80: _port(plain), 443: _port(secure)}
+        world.ports = {80: _port(plain), 443: _port(secure), 8443: _port(closed)}
         yield world
+
+
+PUBLIC = "93.184.216.34"
+"""A public address, which on an island is this machine."""
+
+FORBIDDEN = (
+    "127.0.0.1", "127.1.2.3", "10.0.0.1", "100.64.0.1", "169.254.169.254", "192.168.0.1", "::1", "64:ff9b::7f00:1",
+    "2002:7f00:1::", "fd00:ec2::254", "fec0::1",
+)  # fmt: skip
+"""Addresses that no capture may reach, which on an island are this machine too."""
+
+
+def on_an_island() -> bool:
+    """Whether this process may give itself any address."""
+    return "trap:" in Path("/proc/self/net/dev").read_text()
+
+
+@contextmanager
+def owned(*addresses: str) -> Iterator[None]:
+    """Give these addresses to loopback, on an island."""
+    ip = shutil.which("ip") or "ip"
+    given: list[str] = []
+    try:
+        for address in addresses:
+            if address not in ("127.0.0.1", "127.1.2.3", "::1"):
+                option = ["nodad"] if ":" in address else []
+                subprocess.run([ip, "addr", "add", address, "dev", "lo", *option], check=True)
+                given.append(address)
+        yield
+    finally:
+        for address in given:
+            subprocess.run([ip, "addr", "del", address, "dev", "lo"], check=True)
+
+
+@dataclass
+class Traps:
+    """Servers at every forbidden address, on every port that captures may use, over TCP, and UDP.
+
+    Attributes:
+        hits: Where something arrived, ``address port``.
+    """
+
+    hits: list[str] = field(default_factory=list)
+
+
+class _TrapUdp(asyncio.DatagramProtocol):
+    def __init__(self, traps: Traps, place: str) -> None:
+        self._traps, self._place = traps, place
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._traps.hits.append(self._place)
+
+
+@asynccontextmanager
+async def traps(ports: tuple[int, ...] = (80, 443, 8080, 8443)) -> AsyncGenerator[Traps]:
+    """Set the traps, on an island."""
+    world, loop = Traps(), asyncio.get_running_loop()
+    with owned(*FORBIDDEN):
+        async with AsyncExitStack() as stack:
+            for address in FORBIDDEN:
+                for port in ports:
+                    place = f"{address} {port}"
+
+                    async def caught(
+                        _: asyncio.StreamReader, writer: asyncio.StreamWriter, place: str = place
+                    ) -> None:
+                        world.hits.append(place)
+                        writer.close()
+
+                    await stack.enter_async_context(await asyncio.start_server(caught, address, port))
+                    transport, _ = await loop.create_datagram_endpoint(
+                        lambda place=place: _TrapUdp(world, f"{place} udp"), local_addr=(address, port)
+                    )
+                    stack.callback(transport.close)
+            yield world
 
 
 @dataclass

@@ -118,6 +118,7 @@ class Guard:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port, path = "", 0, None
         stream = _Browser(reader, writer)
+        writer.transport.set_write_buffer_limits(high=0)  # what is recorded has gone out before anything is cut
         browser = _Side(h11.Connection(h11.SERVER, _HEAD_BYTES), stream)
         try:
             async with asyncio.timeout(_HEAD_SECONDS):
@@ -161,15 +162,17 @@ async def _tunnel(browser: _Side, line: Line) -> None:
     await browser.send(h11.Response(status_code=200, headers=[]))
     early, _ = browser.http.trailing_data
     await line.write(early)
-    both = [
-        asyncio.create_task(_carry(browser.stream, line)),
-        asyncio.create_task(_carry(line, browser.stream)),
-    ]
+    up = asyncio.create_task(_carry(browser.stream, line))
+    down = asyncio.create_task(_carry(line, browser.stream))
     try:
-        await asyncio.gather(*both)
+        await asyncio.wait((up, down), return_when=asyncio.FIRST_EXCEPTION)
+        if up.done() and isinstance(up.exception(), OSError):
+            await down  # the site takes no more, but what it still has to say counts
+        else:
+            await asyncio.gather(up, down)
     finally:
-        for one in both:
-            one.cancel()
+        up.cancel()
+        down.cancel()
 
 
 async def _carry(source: _Stream, sink: _Stream) -> None:

@@ -24,6 +24,7 @@ from playwright.async_api import BrowserContext, Error, Playwright, async_playwr
 
 from precinto.adapters.crawlers.web.home import Home
 from precinto.adapters.crawlers.web.limits import kill
+from precinto.adapters.crawlers.web.record import readable
 from precinto.domain.errors import CannotHere, Unavailable
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -32,13 +33,29 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 VIEWPORT = (1366, 768)
 """Width and height of the window, in CSS pixels."""
 
+_WITHOUT = (
+    "WebRtcHideLocalIpsWithMdns",  # its multicast would go past the guard; there are no addresses to hide
+    "MediaRouter",  # looks for televisions, by multicast too
+    "HttpsUpgrades",  # what is opened is what the target says
+    "HttpsFirstBalancedModeAutoEnable",
+    "AimEnabled",  # these four call home
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PreconnectToSearch",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",  # these four are what the driver counts on
+    "DestroyProfileOnBrowserClose",
+    "LensOverlay",
+    "PaintHolding",
+)
+"""Features of Chromium that are off. The list stands in for Playwright's own, since the last one given is obeyed."""
+
 _FLAGS = (
+    f"--disable-features={','.join(_WITHOUT)}",
     "--ozone-platform=headless",  # windows without a screen; the browser itself is not the headless one
     "--disable-blink-features=AutomationControlled",  # navigator.webdriver
     "--proxy-bypass-list=<-loopback>",  # without it, loopback would be reached past the guard
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # the browser resolves nothing itself
     "--disable-quic",  # UDP would go past the guard
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--disable-auto-reload",  # a failed page stays failed
     "--disable-sync",
     "--disable-domain-reliability",
@@ -46,6 +63,9 @@ _FLAGS = (
     "--component-updater=disable-background-downloads,url-source=https://browser.invalid/",
 )
 """Beside those that Playwright gives (no background networking, no component update, no first run ...)."""
+
+_SPARED = ("--disable-popup-blocking", "--disable-ipc-flooding-protection")
+"""Flags of Playwright's that would take from a visitor's browser what it has against pages like these."""
 
 _START_SECONDS = 30.0
 _END_SECONDS = 10.0
@@ -118,7 +138,7 @@ async def launched(home: Home, proxy: str, visitor: Visitor) -> AsyncGenerator[B
             about = cast("dict[str, str]", await session.send("Browser.getVersion"))  # pyright: ignore[reportUnknownMemberType]
             await session.detach()
         except Error as error:
-            raise Unavailable(f"the browser did not start: {error.message.strip()}") from error
+            raise Unavailable(f"the browser did not start: {readable(error.message.strip())}") from error
         yield Browser(context, about["product"].rpartition("/")[2], about["userAgent"])
 
 
@@ -148,7 +168,7 @@ async def _launch(playwright: Playwright, home: Home, proxy: str, visitor: Visit
         executable_path=home.executable,
         headless=False,
         args=[f"--proxy-server=http://{proxy}", f"--accept-lang={visitor.language}", *_FLAGS],
-        ignore_default_args=["--disable-popup-blocking"],
+        ignore_default_args=_SPARED,
         env=home.environment(visitor.time_zone),
         chromium_sandbox=home.sandbox == "on",
         accept_downloads=True,

@@ -35,6 +35,7 @@ _PREFERENCES = {
     "safebrowsing": {"enabled": False},
     "search": {"suggest_enabled": False},
     "signin": {"allowed": False, "allowed_on_next_startup": False},
+    "webrtc": {"ip_handling_policy": "disable_non_proxied_udp"},  # UDP would go past the guard
 }
 
 
@@ -64,9 +65,17 @@ class Home:
 
     def environment(self, time_zone: str) -> dict[str, str | float | bool]:
         """The browser's environment, and not ours: a page that breaks out finds no secret there."""
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("LANG", "LC_ALL") if name in os.environ}
         here = str(self.path)
-        return {**kept, "HOME": here, "TMPDIR": here, "TZ": time_zone, "SSLKEYLOGFILE": str(self._keys)}
+        programs = f"{self.path / 'bin'}:{os.environ.get('PATH', os.defpath)}"
+        return {
+            **kept,
+            "PATH": programs,
+            "HOME": here,
+            "TMPDIR": here,
+            "TZ": time_zone,
+            "SSLKEYLOGFILE": str(self._keys),
+        }
 
     def key_log(self) -> bytes:
         """The secrets of the browser's TLS connections so far (NSS key log format), cut to ``KEY_LOG`` bytes.
@@ -105,6 +114,8 @@ async def opened_home(executable: Path, authority: Path | None) -> AsyncGenerato
         (path / "profile" / "Default").mkdir(parents=True)
         (path / "profile" / "Default" / "Preferences").write_text(json.dumps(_PREFERENCES))
         (path / "downloads").mkdir()
+        (path / "bin").mkdir()
+        _program(path / "bin" / "xdg-open", "exit 1")  # a link to mailto: and the like starts no program of ours
         if authority is not None:
             await _trust(authority, path)
         yield await _settled(path, executable)
@@ -127,10 +138,14 @@ async def _settled(path: Path, executable: Path) -> Home:
     if code != 0:
         _give(path, 0)
         return Home(path, executable, f"off (root: {words or 'no other user can run the browser here'})")
-    launcher = path / "browser"
-    launcher.write_text(f'#!/bin/sh\nexec {shlex.join([*become, str(executable)])} "$@"\n')
-    launcher.chmod(0o755)
+    launcher = path / "bin" / "browser"
+    _program(launcher, f'exec {shlex.join([*become, str(executable)])} "$@"')
     return Home(path, launcher, "on")
+
+
+def _program(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
 
 
 def _give(path: Path, user: int) -> None:

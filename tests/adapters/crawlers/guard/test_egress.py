@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import ssl
 from collections.abc import AsyncGenerator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from precinto.adapters.crawlers.guard.addresses import closed
 from precinto.adapters.crawlers.guard.door import HOSTS, Door, NoWay, Rule
 from precinto.adapters.crawlers.guard.egress import Guard
+from precinto.wire.pcapng import Wire, WireRecorder, read_wire
 from tests.adapters.internet import Names, Trap, Web, names, response, trap, web
 
 MAPPED = {80: 0, 443: 0}
@@ -54,6 +56,25 @@ async def talk(guard: Guard, request: str) -> bytes:
     return received
 
 
+@pytest.fixture
+def recorder(tmp_path: Path) -> WireRecorder:
+    return WireRecorder(tmp_path / "wire.spool")
+
+
+def recorded(recorder: WireRecorder, folder: Path) -> Wire:
+    """The finished record, read again."""
+    recorder.finish(b"", folder / "wire.pcapng")
+    wire = read_wire(folder / "wire.pcapng")
+    assert wire.damage is None
+    return wire
+
+
+def streams(wire: Wire, connection: int) -> tuple[bytes, bytes]:
+    """What was sent and what was received."""
+    chunks = list(wire.chunks(connection))
+    return b"".join(c.data for c in chunks if c.sent), b"".join(c.data for c in chunks if not c.sent)
+
+
 def get(address: str, host: str = "example.com") -> str:
     return f"GET {address} HTTP/1.1\r\nHost: {host}\r\n\r\n"
 
@@ -71,38 +92,44 @@ async def verdict(door: Door, host: str, port: int = 443) -> Rule | None:
     return None
 
 
+RANGES = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "172.16.0.0/12",
+    "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
+    "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+    "::/128", "::1/128", "::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64",
+    "100:0:0:1::/64", "2001::/32", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "4000::/3", "5f00::/16",
+    "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+)  # fmt: skip
+"""Special-purpose ranges (IANA registries of RFC 6890), multicast, what clouds reserve, and what nobody was given."""
+
+NAMED = (
+    "100.100.100.200", "169.254.169.254", "192.0.0.192", "fd00:ec2::254", "::ffff:169.254.169.254",
+    "::ffff:93.184.216.34", "::93.184.216.34", "64:ff9b::5db8:d822", "2002:5db8:d822::1", "2001:0:5ef5:79fd::1",
+    "fe80::1%eth0", "239.255.255.250", "255.255.255.255", "2001:20::1",
+)  # fmt: skip
+"""Metadata services, and public addresses in a form that leads elsewhere."""
+
+
 class TestAddresses:
-    @pytest.mark.parametrize(
-        "address",
-        [
-            "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254",
-            "168.63.129.16", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.8", "192.0.0.192",
-            "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1",
-            "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
-        ],
-    )  # fmt: skip
-    def test_of_ipv4_what_is_special_is_closed(self, address: str) -> None:
+    @pytest.mark.parametrize("block", RANGES)
+    def test_a_special_range_is_closed_from_its_first_address_to_its_last(self, block: str) -> None:
+        network = ip_network(block)
+        assert closed(network[0])
+        assert closed(network[-1])
+        assert closed(network[network.num_addresses // 2])
+
+    @pytest.mark.parametrize("address", NAMED)
+    def test_metadata_services_and_addresses_in_disguise_are_closed(self, address: str) -> None:
         assert closed(ip_address(address))
 
     @pytest.mark.parametrize(
         "address",
-        [
-            "::", "::1", "::127.0.0.1", "::93.184.216.34", "::ffff:127.0.0.1", "::ffff:93.184.216.34",
-            "::ffff:0:7f00:1", "64:ff9b::7f00:1", "64:ff9b::5db8:d822", "64:ff9b:1::a00:1", "100::1", "2001::1",
-            "2001:0:5ef5:79fd::1", "2001:2::1", "2001:10::1", "2001:20::1", "2001:db8::1", "2002:7f00:1::",
-            "2002:5db8:d822::1", "3fff::1", "4000::1", "5f00::1", "fc00::1", "fd00:ec2::254", "fe80::1",
-            "fe80::1%eth0", "fec0::1", "ff02::1",
-        ],
+        ["1.0.0.0", "9.255.255.255", "11.0.0.0", "93.184.216.34", "100.63.255.255", "100.128.0.1", "126.255.255.255",
+         "128.0.0.0", "168.63.129.15", "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.1", "192.0.1.1",
+         "192.88.98.255", "192.167.255.255", "198.17.255.255", "198.20.0.0", "223.255.255.255", "2001:200::1",
+         "2001:4860:4860::8888", "2003::1", "2606:4700:4700::1111", "2a00:1450::1"],
     )  # fmt: skip
-    def test_of_ipv6_what_is_special_or_carries_ipv4_is_closed(self, address: str) -> None:
-        assert closed(ip_address(address))
-
-    @pytest.mark.parametrize(
-        "address",
-        ["1.1.1.1", "93.184.216.34", "100.128.0.1", "172.32.0.1", "192.0.1.1", "223.255.255.255",
-         "2606:4700:4700::1111", "2a00:1450::1", "2001:4860:4860::8888"],
-    )  # fmt: skip
-    def test_the_public_internet_is_open(self, address: str) -> None:
+    def test_the_public_internet_is_open_up_to_its_edges(self, address: str) -> None:
         assert closed(ip_address(address)) is None
 
 
@@ -223,18 +250,46 @@ class TestTheGuard:
             writer.close()
 
     @pytest.mark.parametrize("tunnel", [False, True])
-    async def test_when_the_bytes_are_used_up_the_connection_is_cut(
-        self, tunnel: bool, servers: Web, resolver: Names
+    async def test_bytes_are_counted_to_the_last_one(
+        self, tunnel: bool, servers: Web, resolver: Names, recorder: WireRecorder, tmp_path: Path
     ) -> None:
         servers.pages["example.com/"] = response(os.urandom(1_000_000))
-        ports = {80: servers.ports[80]}
-        async with Guard([resolver.address], ports, budget=200_000) as guard:
+        async with Guard([resolver.address], servers.ports, 200_000, recorder) as guard:
             opening = "CONNECT example.com:80 HTTP/1.1\r\nHost: example.com\r\n\r\n" if tunnel else ""
             answer = await talk(guard, opening + get("/" if tunnel else "http://example.com/"))
             assert len(answer) < 201_000
             assert refused(guard) == {"example.com:80": Rule.BUDGET}
+            assert guard.budget.left == 0
             assert await talk(guard, get("http://example.com/")) == b""
         assert servers.hits == ["example.com/"]
+        wire = recorded(recorder, tmp_path)
+        sent, received = streams(wire, 1)
+        assert len(sent) + len(received) == 200_000
+        assert wire.connections[0].reset
+
+    async def test_connections_are_counted_too(self, servers: Web, resolver: Names) -> None:
+        servers.pages["example.com/"] = response("hello")
+        async with Guard([resolver.address], servers.ports) as guard:
+            guard.budget.connections = 1
+            assert (await talk(guard, get("http://example.com/"))).endswith(b"hello")
+            assert await talk(guard, get("http://example.com/")) == b""
+        assert refused(guard) == {"example.com:80": Rule.BUDGET}
+
+    async def test_what_a_site_says_while_it_takes_no_more_is_carried(self, servers: Web, resolver: Names) -> None:
+        async def too_large(writer: asyncio.StreamWriter) -> None:
+            writer.write(response("no", "413 Content Too Large"))
+            await writer.drain()
+            writer.close()
+
+        servers.pages["example.com/"] = too_large
+        async with Guard([resolver.address], servers.ports) as guard:
+            host, _, port = guard.address.partition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"CONNECT example.com:80 HTTP/1.1\r\nHost: example.com\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 10000000\r\n\r\n")
+            assert (await reader.readuntil(b"no")).startswith(b"HTTP/1.1 413")
+            writer.close()
 
     @pytest.mark.parametrize(
         "nonsense",
@@ -278,3 +333,66 @@ class TestTheGuard:
             talking = asyncio.create_task(talk(guard, get("http://example.com/")))
             await arrived.wait()
         assert await talking == b""
+
+
+class TestTheRecord:
+    async def test_it_has_what_the_site_got_and_gave_and_nothing_else(
+        self, servers: Web, resolver: Names, recorder: WireRecorder, tmp_path: Path
+    ) -> None:
+        served = response(os.urandom(100_000), "200 Fine", "image/png")
+        servers.pages["example.com/a"] = served
+        async with Guard([resolver.address], servers.ports, recorder=recorder) as guard:
+            await talk(guard, get("http://example.com/a"))
+        wire = recorded(recorder, tmp_path)
+        (made,) = wire.connections
+        assert (made.host, made.port, made.address) == ("example.com", 80, "127.0.0.1")
+        assert (made.closed_at is not None, made.reset) == (True, False)
+        sent, received = streams(wire, made.id)
+        assert sent == servers.heads[-1] == b"GET /a HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"
+        assert received == served
+
+    async def test_a_tunnel_is_recorded_as_it_was_encrypted(
+        self, servers: Web, resolver: Names, recorder: WireRecorder, tmp_path: Path
+    ) -> None:
+        servers.pages["example.com/"] = response("secret")
+        async with Guard([resolver.address], servers.ports, recorder=recorder) as guard:
+            host, _, port = guard.address.partition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            await writer.start_tls(ssl.create_default_context(cafile=str(servers.ca)), server_hostname="example.com")
+            writer.write(get("/").encode())
+            await reader.readuntil(b"secret")
+            writer.close()
+            await writer.wait_closed()
+        wire = recorded(recorder, tmp_path)
+        sent, received = streams(wire, 1)
+        assert sent.startswith(b"\x16\x03\x01")  # a TLS record: handshake
+        assert received.startswith(b"\x16\x03\x03")
+        assert b"secret" not in received
+        assert wire.connections[0].port == 443
+
+    async def test_what_was_refused_is_in_it_as_little_as_it_was_on_the_wire(
+        self, resolver: Names, recorder: WireRecorder, tmp_path: Path
+    ) -> None:
+        async with Guard([resolver.address], {}, recorder=recorder) as guard:
+            await talk(guard, get("http://127.0.0.1/"))
+        assert recorded(recorder, tmp_path).connections == ()
+
+    async def test_where_it_cannot_be_written_nothing_passes(
+        self, servers: Web, resolver: Names, recorder: WireRecorder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A full disk; it is played by the recorder's own method, since no disk here can be filled at will."""
+
+        def full(connection: int, data: bytes) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(recorder, "received", full)
+        servers.pages["example.com/"] = response("hello")
+        async with Guard([resolver.address], servers.ports, recorder=recorder) as guard:
+            assert await talk(guard, get("http://example.com/")) == b""
+        (refusal,) = guard.refusals
+        assert (refusal.rule, refusal.reason) == (
+            Rule.RECORD,
+            "the wire record cannot be written: No space left on device",
+        )
