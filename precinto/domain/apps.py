@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from precinto.domain.fingerprints import PictureHash
 from precinto.domain.intake import Target, TargetKind
 from precinto.domain.model import Digest, Instant, Value
 
@@ -105,6 +106,8 @@ class Android(Value):
         schemes: Signature schemes whose blocks are there (``v1`` ... ``v3.1``): present, not validated.
         exported: Components that say ``exported``, or that do not say and have an intent filter.
         deep_links: ``scheme://host`` of the links that it opens.
+        icon: The file of its icon, in the finest resolution; None where it has only one of vectors.
+        icon_look: What the icon looks like, comparable with a site's.
     """
 
     package: Text | None = None
@@ -117,6 +120,8 @@ class Android(Value):
     permissions: Texts = ()
     exported: Annotated[tuple[Component, ...], Field(max_length=LIST)] = ()
     deep_links: Texts = ()
+    icon: Part | None = None
+    icon_look: PictureHash | None = None
 
 
 class Ios(Value):

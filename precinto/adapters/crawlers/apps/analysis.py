@@ -108,7 +108,7 @@ def _merged(readings: Sequence[Reading]) -> dict[str, Any]:
                 merged[name] = value | before
             elif isinstance(value, Android):
                 merged[name] = _both(before, value)
-                merged["oddities"] = (*merged.get("oddities", ()), *_disagreements(before, value))
+                merged["oddities"] = (*_disagreements(before, value), *merged.get("oddities", ()))[:LIST]
     return merged
 
 

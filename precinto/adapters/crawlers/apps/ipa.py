@@ -45,7 +45,7 @@ def ipa(path: Path) -> Reading:
         profile, certificates = _profile(archive, archive.find(f"{folder}embedded.mobileprovision"), problems)
     return Reading(
         ios=_ios(info, profile),
-        certificates=certificates,
+        certificates=certificates[:LIST],
         parts=tuple(parts),
         problems=tuple(Problem(reader=_READER, reason=plain(reason)) for reason in problems),
     )

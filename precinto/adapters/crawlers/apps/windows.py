@@ -16,7 +16,7 @@ import pefile
 
 from precinto.adapters.crawlers.apps.signatures import Signature
 from precinto.adapters.crawlers.apps.words import plain
-from precinto.domain.apps import Certificate, Part, Problem, Program, Reading
+from precinto.domain.apps import LIST, Certificate, Part, Problem, Program, Reading
 
 _READER = "program"
 _PKCS = 2  # WIN_CERT_TYPE_PKCS_SIGNED_DATA
@@ -54,7 +54,7 @@ def program(path: Path) -> Reading:
         ),
         certificates=certificates,
         parts=tuple(_sections(pe)),
-        problems=tuple(Problem(reader=_READER, reason=plain(reason)) for reason in problems),
+        problems=tuple(Problem(reader=_READER, reason=plain(reason)) for reason in problems[:LIST]),
         tools=tools,
     )
 

@@ -50,6 +50,9 @@ class TestAnOrdinaryApk:
         assert "android.permission.READ_SMS" in app.permissions
         recorder = "io.appium.settings.recorder.RecorderService"
         assert Component(kind="service", name=recorder, permission="android.permission.RECORD_AUDIO") in app.exported
+        assert app.icon is not None
+        assert app.icon.name == "res/drawable-xxxhdpi-v4/ic_launcher.png"
+        assert app.icon_look == "273b597173531f1f"
         assert len(facts.parts) == 9
         assert facts.parts[0].name == "classes.dex"
         assert (facts.oddities, facts.problems) == ((), ())
@@ -140,7 +143,16 @@ class TestAnApkThatHidesFromReaders:
         facts = await read(tmp_path, hidden)
         assert facts.identity == "io.appium.settings"
         assert "AndroidManifesT.xml" in facts.oddities[0]
-        assert [problem.reader for problem in facts.problems] == ["declarations"]
+        assert len(facts.parts) == 9
+        assert {problem.reader for problem in facts.problems} == {"declarations"}
+
+    async def test_resources_of_noise_cost_only_what_stands_in_them(self, settings_apk: Path, tmp_path: Path) -> None:
+        noise = with_members(settings_apk.read_bytes(), ("resources.arsc", bytes(range(256)) * 40))
+        facts = await read(tmp_path, noise)
+        assert facts.android is not None
+        assert (facts.android.package, facts.android.label) == ("io.appium.settings", None)
+        assert len(facts.android.permissions) == 27
+        assert {p.reason.partition(":")[0] for p in facts.problems} >= {"the label", "the icon"}
 
     async def test_a_manifest_that_unfolds_without_end_is_bounded(self, settings_apk: Path, tmp_path: Path) -> None:
         endless = with_members(settings_apk.read_bytes(), (MANIFEST, bytes(300 << 20)))
@@ -161,6 +173,13 @@ class TestAnApkThatHidesFromReaders:
         assert "it took longer than 8 s" in {p.reason for p in facts.problems if p.reader == "structure"}
         assert facts.oddities == (f"occurs more than once: {MANIFEST}",)
         assert "https://www.googleapis.com/auth/drive" in facts.urls
+
+    async def test_more_code_files_than_are_told_cost_nothing_else(self, settings_apk: Path, tmp_path: Path) -> None:
+        many = with_members(settings_apk.read_bytes(), *((f"classes{number}.dex", b"") for number in range(3_000)))
+        facts = await read(tmp_path, many)
+        assert len(facts.parts) == 2_000
+        assert facts.identity == "io.appium.settings"
+        assert facts.problems == ()
 
     async def test_a_directory_of_very_many_entries_is_read_up_to_a_bound(self, tmp_path: Path) -> None:
         head = zipped((MANIFEST, b""))
