@@ -33,7 +33,8 @@ def run(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
 def test_memory_of_its_children_counts_and_all_are_killed(
     run: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'a = bytes([1]) * 120_000_000; input()'])"
+    hog = "import time; a = bytes([1]) * 120_000_000; time.sleep(60)"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', '{hog}'])"
     with Watch(tmp_path, Limits(memory=100 * MB)) as watch:
         assert run(child).wait(timeout=30) == -9
     assert watch.use.exceeded == f"the browser took more than {100 * MB} bytes of memory"
