@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from temporalio.service import RPCError
 
 from precinto import devserver, engine, stubs
 from precinto.adapters.crawlers.web.browser import find_chromium
-from precinto.domain.errors import BadInput, CannotHere, PrecintoError
+from precinto.adapters.seals.identity import CERTIFICATES, KEY
+from precinto.adapters.seals.key_file import EXPIRES_SOON, FileKeySealer
+from precinto.domain.errors import BadInput, CannotHere, PrecintoError, Unavailable
+from precinto.domain.evidence import STAMPS_NEEDED
 from precinto.domain.model import Value
 from precinto.ports import Registry
 from precinto.procedures import load_terms
 from precinto.provision import CHROMIUM, PROGRAMS, Need
-from precinto.registry import read_registry
+from precinto.registry import TomlRegistry, read_registry
 from precinto.settings import Settings
 from precinto.store import Database
 from precinto.store.ledger import BrokenChain, verify
@@ -47,7 +51,9 @@ async def check_all(settings: Settings) -> list[Check]:
     """Every check, in the order in which they depend on one another."""
     checks = [*_programs(settings), _disk(settings)]
     registry, line = _registry(settings)
-    checks += [line, _procedure(settings), *[one async for one in _database(settings)]]
+    checks += [line, _procedure(settings), _sealing(settings)]
+    checks += [_time(registry)] if registry else []
+    checks += [one async for one in _database(settings)]
     checks += [one async for one in _engine(settings, registry)]
     return checks
 
@@ -89,7 +95,7 @@ def _disk(settings: Settings) -> Check:
     )
 
 
-def _registry(settings: Settings) -> tuple[Registry | None, Check]:
+def _registry(settings: Settings) -> tuple[TomlRegistry | None, Check]:
     try:
         registry = read_registry(settings.registry)
     except BadInput as error:
@@ -106,6 +112,31 @@ def _procedure(settings: Settings) -> Check:
         hint = "PRECINTO_PROCEDURE names the file"
         return Check(status=Status.FAIL, what="procedure", found=str(error), hint=hint)
     return Check(status=Status.OK, what="procedure", found=f"{terms.procedure}: orders last {terms.order}")
+
+
+def _sealing(settings: Settings) -> Check:
+    folder = settings.sealing_folder
+    hint = "python starter.py bootstrap issues one for trials; docs/how-to/operate.md says how to bring your own"
+    try:
+        until = FileKeySealer(folder / KEY, folder / CERTIFICATES).valid_until()
+    except Unavailable as error:
+        return Check(status=Status.WARN, what="sealing", found=str(error), hint=hint)
+    left = until - datetime.now(UTC)
+    found = f"the certificate is valid until {until:%Y-%m-%d}"
+    if left <= timedelta():
+        return Check(status=Status.FAIL, what="sealing", found=found, hint="nothing can be sealed: renew it")
+    if left < EXPIRES_SOON:
+        return Check(status=Status.WARN, what="sealing", found=found, hint="renew it")
+    return Check(status=Status.OK, what="sealing", found=found)
+
+
+def _time(registry: TomlRegistry) -> Check:
+    names = [one.name for one in registry.timestamp_authorities]
+    if len(names) >= STAMPS_NEEDED:
+        return Check(status=Status.OK, what="time stamps", found=f"of {', '.join(names)}")
+    found = f"{len(names)} time-stamp authorities; {STAMPS_NEEDED} are needed, or nothing can be approved"
+    hint = "[[timestamp_authorities]] of the registry; docs/reference/registry.md"
+    return Check(status=Status.FAIL, what="time stamps", found=found, hint=hint)
 
 
 async def _database(settings: Settings) -> AsyncIterator[Check]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from precinto import checks
+from precinto.adapters.seals.identity import issue_sealing_identity
 from precinto.checks import Check, Status, check_all
 from precinto.settings import Settings
 
@@ -62,3 +64,41 @@ async def test_an_address_that_is_none_is_a_failure_of_the_engine(tmp_path: Path
     found = await check(Settings(home=tmp_path, temporal_address="no such host:1"), "engine")
     assert found.status is Status.FAIL
     assert "is not host:port" in found.found
+
+
+async def test_a_home_without_a_sealing_identity_is_told_how_to_get_one(tmp_path: Path) -> None:
+    found = await check(Settings(home=tmp_path), "sealing")
+    assert found.status is Status.WARN
+    assert "bootstrap" in found.hint
+
+
+async def test_a_sealing_identity_says_until_when_it_is_valid(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    issue_sealing_identity(settings.sealing_folder, "autoridad")
+    found = await check(settings, "sealing")
+    assert found.status is Status.OK
+    assert str((datetime.now(UTC) + timedelta(days=730)).year) in found.found
+
+
+async def test_too_few_time_stamp_authorities_are_a_failure_that_says_what_follows(tmp_path: Path) -> None:
+    registry = tmp_path / "registry.toml"
+    registry.write_text("""
+authority = "autoridad"
+control_resolvers = ["192.0.2.53:53"]
+canary = "canary.example.org"
+[[officers]]
+id = "operator-1"
+roles = ["operator"]
+[[isps]]
+id = "norte"
+name = "Norte"
+resolvers = ["192.0.2.54:53"]
+channel = "smtp"
+[isps.options]
+server = "192.0.2.55:25"
+sender = "orders@autoridad.example"
+recipient = "desk@norte.example"
+""")
+    found = await check(Settings(home=tmp_path, registry=registry), "time stamps")
+    assert found.status is Status.FAIL
+    assert "nothing can be approved" in found.found
