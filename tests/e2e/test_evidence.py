@@ -39,6 +39,8 @@ from tests.adapters.internet import names, response, web
 from tests.wire.replay.player import player
 from tests.wire.replay.setup import Missing, environment
 
+pytestmark = pytest.mark.xdist_group("showcase")  # one capture of a kind for all of them
+
 PAGE, FRAME = "showcase.example", "frame.example"
 H2, H1 = f"https://{PAGE}", f"https://{PAGE}:{H1_PORT}"
 NOTHING = hashlib.sha256(b"").hexdigest()
@@ -103,7 +105,7 @@ class Shown:
 
 @pytest.fixture(scope="module", params=[H2, H1], ids=["h2", "h1"])
 async def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Shown]:
-    """One capture for all tests of a kind, made as the evidence stage makes it."""
+    """A capture, made as the evidence stage makes it."""
     folder, ca = tmp_path_factory.mktemp("capture"), CertificateAuthority(tmp_path_factory.mktemp("ca"))
     subject = Subject(case="case-1", target=normalise(TargetKind.URL, f"{request.param}/"), service=Service.OTHER)
     with own_temporary_folder():
