@@ -35,8 +35,8 @@ def tone(hertz: int) -> bytes:
 
 # ------------------------------------------------------------------------------------- live stream (HLS, RFC 8216)
 
-# One frame of MPEG-1 Layer II: 64 kbit/s, 48 kHz, mono; every subband's allocation is 0, which is silence.
-_FRAME = bytes.fromhex("fffd44c0") + bytes(188)
+# One frame of MPEG-1 Layer III: 64 kbit/s, 48 kHz, mono; its side information gives no bit to anything: silence.
+_FRAME = bytes.fromhex("fffb54c0") + bytes(188)
 _FRAMES_PER_PES = 8
 _PES_PER_SEGMENT = 10
 _TICKS_PER_FRAME = 1152 * 90_000 // 48_000
@@ -75,7 +75,7 @@ def playlist(elapsed_seconds: float) -> bytes:
 
 def master_playlist() -> bytes:
     """The playlist that a player opens first."""
-    stream = f'BANDWIDTH=2600000,CODECS="{match.CODEC},mp4a.40.33",RESOLUTION={match.WIDTH}x{match.HEIGHT}'
+    stream = f'BANDWIDTH=2600000,CODECS="{match.CODEC},mp4a.6B",RESOLUTION={match.WIDTH}x{match.HEIGHT}'
     return f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-STREAM-INF:{stream}\nlive.m3u8\n".encode()
 
 

@@ -101,8 +101,6 @@ class Sites:
     def _page(self, host: Host, request: Request) -> Response:
         if host.kind is Kind.RIPPER and (found := _JOB.fullmatch(request.path)):
             return self._job(host, found.group(1) + found.group(3), found.group(2))
-        if host.kind is Kind.SPORTS and request.path.startswith("/live/"):
-            return self._live(request.path)
         if host.kind is Kind.DOWNLOADS and self._offer and request.path == unquote(self._offer.address):
             return self._offer.response()
         if request.path != "/":
@@ -115,6 +113,8 @@ class Sites:
                 return self._render(host, "style.css", "text/css; charset=utf-8")
             case "/logo.svg" | "/poster.svg":
                 return self._render(host, request.path[1:], _SVG)
+            case "/player.js" if host.kind is Kind.SPORTS:
+                return self._render(host, "player.js", "text/javascript; charset=utf-8")
             case "/favicon.ico":
                 return _redirect(HTTPStatus.FOUND, "/logo.svg")
             case "/robots.txt":

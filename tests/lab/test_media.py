@@ -10,7 +10,7 @@ from lab.media import PACKET_BYTES, SEGMENT_SECONDS, crc32_mpeg, playlist, segme
 from tests.lab.visitor import Visitor
 
 SITE = "https://roja-directa-lab.test"
-AUDIO = 0x101
+AUDIO, VIDEO = 0x101, 0x102
 
 
 def packets(stream: bytes) -> list[bytes]:
@@ -48,7 +48,8 @@ def test_tables_name_the_track_and_carry_a_right_checksum() -> None:
         section = payload(packet)[1:]
         length = (struct.unpack(">H", section[1:3])[0] & 0x0FFF) + 3
         assert crc32_mpeg(section[:length]) == 0
-    assert struct.pack(">BH", 0x03, 0xE000 | AUDIO) in program_map
+    for kind, track in ((0x03, AUDIO), (0x1B, VIDEO)):
+        assert struct.pack(">BH", kind, 0xE000 | track) in program_map
 
 
 def test_the_checksum_is_that_of_the_standard() -> None:
@@ -57,8 +58,9 @@ def test_the_checksum_is_that_of_the_standard() -> None:
 
 def test_one_segment_continues_the_other() -> None:
     stream = segment(6) + segment(7) + segment(8)
-    counters = [packet[3] & 0x0F for packet in packets(stream) if pid(packet) == AUDIO]
-    assert all(after == (before + 1) % 16 for before, after in pairwise(counters))
+    for track in (AUDIO, VIDEO):
+        counters = [packet[3] & 0x0F for packet in packets(stream) if pid(packet) == track]
+        assert all(after == (before + 1) % 16 for before, after in pairwise(counters))
     times = stamps(stream)
     steps = {after - before for before, after in pairwise(times)}
     assert len(steps) == 1
@@ -67,7 +69,7 @@ def test_one_segment_continues_the_other() -> None:
 
 def test_the_sound_is_whole_frames_of_mpeg_audio() -> None:
     audio = b"".join(payload(packet) for packet in packets(segment(0)) if pid(packet) == AUDIO)
-    first, *rest = audio.split(b"\xff\xfd\x44\xc0")
+    first, *rest = audio.split(b"\xff\xfb\x54\xc0")
     assert len(first) == 14  # the head of the first PES packet
     assert len(rest) == 80
     assert round(80 * 1152 / 48_000, 3) == SEGMENT_SECONDS
@@ -81,7 +83,7 @@ def test_the_window_slides() -> None:
 
 async def test_a_player_gets_from_the_page_to_the_segments(visitor: Visitor) -> None:
     page = (await visitor.get(f"{SITE}/")).text
-    (source,) = re.findall(r'<source src="([^"]+)" type="application/vnd.apple.mpegurl">', page)
+    (source,) = re.findall(r'<video [^>]*data-stream="([^"]+)"', page)
     master = await visitor.get(SITE + source)
     assert master.headers["content-type"] == "application/vnd.apple.mpegurl"
     live = await visitor.get(f"{SITE}/live/{master.text.splitlines()[-1]}")
