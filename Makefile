@@ -41,7 +41,8 @@ test: $(READY) ## Run every test
 	@$(BIN)/python -m tests.time_skipping.server
 	@$(BIN)/python -m tests.wire.replay.setup
 	@$(BIN)/python -m tests.adapters.crawlers.apps.samples
-	@$(BIN)/pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m tests.adapters.s3_server
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: check
 check: $(READY) ## Format, lint, types, import rules, compose file

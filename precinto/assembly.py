@@ -12,7 +12,7 @@ from datetime import timedelta
 from temporalio.client import Client
 
 from precinto.adapters.archives.wire import WireArchiver
-from precinto.adapters.blobs.local import LocalBlobStore
+from precinto.adapters.blobs import blob_store
 from precinto.adapters.crawlers.apps.crawler import AppCrawler
 from precinto.adapters.crawlers.web.crawler import WebCrawler
 from precinto.adapters.investigators.bootstrap import SHIPPED
@@ -88,7 +88,7 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
                 Rfc3161Timestamper(one.name, one.url, one.ca_file) for one in registry.timestamp_authorities
             ),
             prober=DnsProber(registry.control_resolvers, canary=registry.canary),
-            blobs=LocalBlobStore(settings.blob_folder),
+            blobs=blob_store(settings.blob_place),
             signals=TemporalSignals(client),
             intake=store.intake,
             evidence=store.evidence,

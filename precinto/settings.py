@@ -28,7 +28,9 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="SQLAlchemy address; empty: SQLite in the home folder. postgresql+psycopg://... works.",
     )
-    blobs: Path | None = Field(default=None, description="Folder of the blob store; empty: below the home folder.")
+    blobs: str = Field(
+        default="", description="Folder of the blob store, or s3://bucket/prefix; empty: below the home folder."
+    )
     registry: Path = Field(default=Path("registry.toml"), description="TOML file with officers, ISPs and guard lists.")
     procedure: Path = Field(
         default=Path("procedures/precautionary.toml"), description="TOML file with the legal terms of new cases."
@@ -84,9 +86,9 @@ class Settings(BaseSettings):
         return self.database_url.get_secret_value() or f"sqlite+aiosqlite:///{self.home / 'precinto.db'}"
 
     @property
-    def blob_folder(self) -> Path:
-        """The blob store's folder, with the default filled in."""
-        return self.blobs or self.home / "blobs"
+    def blob_place(self) -> str:
+        """Where the blobs are, with the default filled in."""
+        return self.blobs or str(self.home / "blobs")
 
     @property
     def sealing_folder(self) -> Path:

@@ -44,7 +44,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 def test_what_ships_with_precinto_is_listed() -> None:
     assert {"rest", "rpz", "smtp"} <= set(plugins.installed(Group.CHANNELS))
     assert "dns" in plugins.installed(Group.PROBERS)
-    assert "chromium" in plugins.installed(Group.CRAWLERS)
+    assert "web" in plugins.installed(Group.CRAWLERS)
 
 
 @pytest.mark.parametrize("name", ["rest", "rpz", "smtp"])

@@ -28,7 +28,7 @@ def test_defaults_just_work() -> None:
     settings = load_settings()
     assert settings.home == Path("var")
     assert settings.database == "sqlite+aiosqlite:///var/precinto.db"
-    assert settings.blob_folder == Path("var/blobs")
+    assert settings.blob_place == "var/blobs"
     assert settings.temporal_address == ""  # the embedded server
 
 
@@ -41,7 +41,7 @@ def test_the_environment_sets_each_setting(monkeypatch: pytest.MonkeyPatch, tmp_
     settings = load_settings()
     assert settings.home == tmp_path / "elsewhere"
     assert settings.database == DATABASE
-    assert settings.blob_folder == tmp_path / "proof"
+    assert settings.blob_place == str(tmp_path / "proof")
     assert settings.lab_ports == {443: 20001}
     assert settings.vantages == ("norte", "sur")
 
@@ -133,3 +133,9 @@ def test_a_child_with_the_environment_has_the_same_settings(monkeypatch: pytest.
     for name, value in parent.environment(secrets=True).items():
         monkeypatch.setenv(name, value)
     assert load_settings() == parent
+
+
+def test_blobs_are_in_the_home_unless_a_place_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert Settings(home=tmp_path).blob_place == str(tmp_path / "blobs")
+    monkeypatch.setenv("PRECINTO_BLOBS", "s3://evidence/blobs")
+    assert Settings(home=tmp_path).blob_place == "s3://evidence/blobs"

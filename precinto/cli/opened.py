@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from precinto import engine
-from precinto.adapters.blobs.local import LocalBlobStore
+from precinto.adapters.blobs import blob_store
 from precinto.adapters.seals.identity import CERTIFICATES, KEY
 from precinto.adapters.seals.key_file import FileKeySealer
 from precinto.desk import Desk
@@ -61,7 +61,7 @@ class Opened:
         """What takes evidence out of the house."""
         folder = self.settings.sealing_folder
         sealer = FileKeySealer(folder / KEY, folder / CERTIFICATES)
-        return Handover(self.store, LocalBlobStore(self.settings.blob_folder), sealer, self.registry)
+        return Handover(self.store, blob_store(self.settings.blob_place), sealer, self.registry)
 
     async def desk(self) -> Desk:
         """The desk, ready to act."""

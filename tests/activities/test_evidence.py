@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from activities.evidence import EvidenceActivities
 from precinto.contracts import CaptureTask, Sealed, Stamped, StampTask
 from precinto.domain.custody import Act
 from precinto.domain.errors import Unavailable
-from precinto.domain.evidence import Manifest
+from precinto.domain.evidence import NO_LISTS, Manifest
 from precinto.domain.guards import ProtectedName
 from precinto.domain.intake import TargetKind
 from precinto.domain.model import digest
@@ -188,8 +189,9 @@ async def test_the_signature_is_over_the_manifest_and_the_stamps_are_over_the_si
 async def test_what_the_rules_find_holds_the_case(world: World) -> None:
     """A protected name lies below the target: nobody approves this alone."""
     case = await open_case(world.store, target="gob.pe.example")
-    world.ports.registry.protected = (ProtectedName(name="www.gob.pe.example", reason="state", source="a list"),)  # type: ignore[misc]
-    assert (await capture(world, case)).hold is True
+    lists = NO_LISTS.joined((ProtectedName(name="www.gob.pe.example", reason="state", source="a list"),))
+    ports = dataclasses.replace(world.ports, guardlists=lists)
+    assert (await world.run(EvidenceActivities(ports).capture, task(case))).hold is True
     assert (await world.store.review.docket(case)).hold is True
 
 

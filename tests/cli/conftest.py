@@ -26,6 +26,8 @@ from tests.fakes import OFFICERS, FakeIsp
 
 ROOT = Path(__file__).resolve().parents[2]
 ISPS = ("isp0", "isp1")
+STAMPERS = ("uno", "dos")
+"""Time-stamp authorities."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("PRECINTO_")]:
         monkeypatch.delenv(name)
     (tmp_path / "registry.toml").write_text(registry())
+    for name in STAMPERS:
+        (tmp_path / f"{name}.pem").touch()  # nothing is stamped here
     monkeypatch.setenv("PRECINTO_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PRECINTO_REGISTRY", str(tmp_path / "registry.toml"))
     monkeypatch.setenv("PRECINTO_PROCEDURE", str(ROOT / "procedures" / "precautionary.toml"))
@@ -73,9 +77,13 @@ def registry() -> str:
         f'server = "127.0.0.1:25"\nsender = "orders@autoridad.test"\nrecipient = "orders@{isp}.test"\n'
         for isp in ISPS
     )
+    stampers = "".join(
+        f'[[timestamp_authorities]]\nname = "{name}"\nurl = "http://127.0.0.1:9/"\nca_file = "{name}.pem"\n'
+        for name in STAMPERS
+    )
     return (
         'authority = "autoridad"\ncontrol_resolvers = ["127.0.0.1:53"]\ncanary = "ejemplo.test"\n'
-        f'{officers}[[protected]]\nname = "gob.pe"\nreason = "government"\nsource = "test list"\n{isps}'
+        f'{officers}[[protected]]\nname = "gob.pe"\nreason = "government"\nsource = "test list"\n{stampers}{isps}'
     )
 
 
