@@ -242,7 +242,10 @@ class Visit:
         why = self._gone or "the visit ended before"
         never = [Missing(what=name, reason=why) for name in FOUND if name not in names]
         refused = tools.downloads.refused if tools else ()
-        return chain(self._steps.missing(), known, never, refused, self.record.missing(self._guard.why))
+        # A request that became a download counts as aborted for the browser; its file is here.
+        had = {download["url"] for download in tools.downloads.kept} if tools else set[str]()
+        requests = (missing for missing in self.record.missing(self._guard.why) if missing.what not in had)
+        return chain(self._steps.missing(), known, never, refused, requests)
 
     async def _halt(self, reason: str, *, loading: bool = True) -> None:
         self._halted = self._halted or reason
