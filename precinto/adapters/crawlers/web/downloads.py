@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
-import shutil
+import stat
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -35,6 +36,7 @@ WINDOWS = 5
 """Windows of their own that a file may come through."""
 
 _EXTENSION = re.compile(r"\.([a-z0-9]{1,10})$")
+_PART = 2**20
 _LOOK_SECONDS = 0.1
 _WINDOW_SECONDS = 5.0
 
@@ -102,12 +104,14 @@ class Downloads:
         self._wanted -= 1
         called = readable(download.suggested_filename)
         path = await self._whole(download, limit)
-        size = path.stat().st_size
-        if size > limit:
-            raise NotDone(f"{called}: {size} bytes, more than the {limit} of the recipe")
         found = _EXTENSION.search(download.suggested_filename.lower())
         name = f"download-{len(self.kept) + 1}.{found[1] if found else 'bin'}"
-        sha256 = await asyncio.to_thread(_copy, path, self._folder / name)
+        try:
+            size, sha256 = await asyncio.to_thread(copied, path, self._folder / name, limit)
+        except OSError as error:
+            raise NotDone(f"{called}: cannot be read: {error.strerror or error}") from error
+        if size > limit:
+            raise NotDone(f"{called}: more than the {limit} bytes of the recipe")
         url = readable(download.url)
         self.kept.append({"name": name, "suggested": called, "url": url, "size": size, "sha256": sha256})
         self._files.append(CapturedFile(name=name, media_type=MEDIA_TYPE, path=self._folder / name))
@@ -119,9 +123,8 @@ class Downloads:
         try:
             while not (await asyncio.wait([ending], timeout=_LOOK_SECONDS))[0]:
                 if self._received.get(self._numbers.get(download.url, ""), 0) > limit:
-                    raise NotDone(
-                        f"{readable(download.suggested_filename)}: more than the {limit} bytes of the recipe"
-                    )
+                    called = readable(download.suggested_filename)
+                    raise NotDone(f"{called}: more than the {limit} bytes of the recipe")
             return await ending
         except Error as error:
             reason = readable(error.message.partition("\n")[0])
@@ -158,7 +161,23 @@ async def _broken_off(download: Download) -> None:
         await download.cancel()
 
 
-def _copy(source: Path, destination: Path) -> str:
-    shutil.copyfile(source, destination)
-    with destination.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def copied(source: Path, destination: Path, limit: int) -> tuple[int, str]:
+    """Copy a file of the browser's, at most one byte more than ``limit``; its size and SHA-256.
+
+    The folder is the browser's: what stands there need not be the file that was to be there. A link is not followed,
+    and the file must be of whoever the folder is of.
+    """
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode) or about.st_uid != source.parent.lstat().st_uid:
+            raise PermissionError(f"{source.name} is not the browser's own file")
+        size, digest = 0, hashlib.sha256()
+        with destination.open("wb") as copy:
+            while size <= limit and (part := file.read(min(_PART, limit + 1 - size))):
+                copy.write(part)
+                digest.update(part)
+                size += len(part)
+    if size > limit:
+        destination.unlink()
+    return size, digest.hexdigest()
