@@ -19,6 +19,7 @@ from lab import media
 from lab.lab import Lab
 from precinto.adapters.crawlers.web import browser
 from precinto.adapters.crawlers.web.crawler import WebCrawler
+from precinto.adapters.crawlers.web.visit import MISSING
 from precinto.domain.evidence import EvidenceItem
 from precinto.domain.intake import Service, TargetKind, normalise
 from precinto.domain.recipes import (
@@ -250,6 +251,15 @@ class TestAStepThatFails:
         servers.pages["example.com/"] = page("<img src=https://10.0.0.1/x.png>")
         capture = await visit()
         assert "an address in place of a name" in missing(capture)["https://10.0.0.1/x.png"]
+
+    async def test_what_is_missing_without_end_is_counted(self, visit: Visiting, servers: Web) -> None:
+        script = "for (let n = 0; n < 2100; n++) fetch('https://example.com:1/' + n).catch(() => 0)"
+        servers.pages["example.com/"] = page(f"<script>{script}</script>")
+        capture = await visit()
+        assert capture.failure is None
+        assert len(capture.missing) == MISSING
+        assert missing(capture)["https://example.com:1/0"] == "net::ERR_UNSAFE_PORT"
+        assert missing(capture)["further things"].endswith("beyond the 1999 that are named")
 
     async def test_a_selector_that_is_none_is_said_to_be_so(self, visit: Visiting, servers: Web) -> None:
         servers.pages["example.com/"] = page("")
