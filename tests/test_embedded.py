@@ -18,7 +18,7 @@ from precinto.embedded import Ports, any_free_port, embedded
 from precinto.settings import Settings, load_settings
 from precinto.store import Database
 from tests.authority import until
-from tests.cli.conftest import ISPS, ROOT, registry
+from tests.cli.conftest import ISPS, ROOT, STAMPERS, registry
 from tests.conftest import address
 
 
@@ -30,6 +30,8 @@ def settings(
     for name in [name for name in os.environ if name.startswith("PRECINTO_")]:
         monkeypatch.delenv(name)
     (tmp_path / "registry.toml").write_text(registry())
+    for name in STAMPERS:
+        (tmp_path / f"{name}.pem").touch()  # nothing is stamped here
     return Settings(
         home=tmp_path / "home",
         registry=tmp_path / "registry.toml",

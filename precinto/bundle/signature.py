@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from precinto.domain.errors import Refused
 
@@ -137,6 +138,10 @@ def _check(signature: bytes, content: bytes) -> Signature:
     signed = der(0x31, bytes(signer.attributes.data))
     _check_attributes(asn1.decode_der(_Attributes, der(0x30, signed)).all.as_list(), content)
     certificates = data.certificates.as_list()
+    # The octet before a signature says how many of its last bits do not count. Readers let it pass where those bits
+    # are zero anyway; then one certificate has several forms, and two bundles could differ without a difference.
+    if not all(one.public_bytes(Encoding.DER).endswith(b"\0" + one.signature) for one in certificates):
+        raise _bad("a certificate is not in its one form")
     certificate = _certificate_of(signer.identifier, certificates)
     _check_key(certificate, signer, signed)
     return Signature(certificate, tuple(one for one in certificates if one is not certificate))

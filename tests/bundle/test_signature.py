@@ -137,6 +137,15 @@ class TestRefused:
         weak = issue_chain(tmp_path, key=key)
         assert refusal(await weak.sealer.sign(CONTENT)).startswith("neither ECDSA on a NIST curve nor RSA of 2048")
 
+    def test_a_certificates_signature_has_one_form(self, theirs: Chain, signature: bytes) -> None:
+        """How many of its last bits do not count can be told otherwise, where they are zero."""
+        spoiled = bytearray(signature)
+        at = signature.rindex(read_certificates(theirs.certificates)[0].signature) - 1
+        assert spoiled[at] == 0
+        spoiled[at] = 1
+        with pytest.raises(Refused):
+            check_signature(bytes(spoiled), CONTENT)
+
     @pytest.mark.filterwarnings("ignore:Parsed a serial number")
     def test_no_byte_may_differ(self, theirs: Chain, signature: bytes) -> None:
         """Whatever is not signed is fixed by the profile, or must lead to the root."""

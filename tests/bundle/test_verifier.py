@@ -204,8 +204,8 @@ class TestManifest:
         assert {"manifest", "signature", "files", "items"} <= judge(folder).keys()
 
     async def test_of_a_version_that_is_not_known(self, authority: Sealing, tmp_path: Path, judge: Judge) -> None:
-        await authority.bundle(tmp_path / "b.zip", v=2)
-        assert judge(tmp_path / "b.zip")["manifest"] == "of version 2; this verifier knows 1"
+        await authority.bundle(tmp_path / "b.zip", v=3)
+        assert judge(tmp_path / "b.zip")["manifest"] == "of version 3; this verifier knows 2"
 
     async def test_items_that_are_not_sorted(self, authority: Sealing, tmp_path: Path, judge: Judge) -> None:
         await authority.bundle(tmp_path / "b.zip", items=captured(ITEMS).items[::-1])

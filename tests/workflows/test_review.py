@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
@@ -10,6 +11,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from precinto.domain.case import Closure, Stage
 from precinto.domain.model import digest
 from precinto.domain.review import Decision, Outcome
+from precinto.ports import Capture, Subject
 from tests.authority import SECOND, Authority, decision, terms, until
 from tests.workflows.cases import LONG, PROTECTED, refused
 from workflows.case import MAX_REFUSALS
@@ -50,11 +52,11 @@ class TestReview:
         release = asyncio.Event()
         capture = authority.crawler.capture
 
-        async def slow(target: object) -> object:
+        async def slow(subject: Subject, folder: Path) -> Capture:
             await release.wait()
-            return await capture(target)  # type: ignore[arg-type]
+            return await capture(subject, folder)
 
-        authority.crawler.capture = slow  # type: ignore[method-assign, assignment]
+        authority.crawler.capture = slow  # type: ignore[method-assign]
         case = await authority.refer("y2mate.com", LONG)
         await refused("not_under_review", authority.tell(case, decision(case, digest(b"any"), "reviewer-1")))
         release.set()
