@@ -48,6 +48,10 @@ class TooLarge(Exception):
     """What was looked at is larger than what is kept."""
 
 
+_TRIES = 4
+_AGAIN_SECONDS = 0.5
+
+
 class Lens:
     """A look at one page.
 
@@ -187,6 +191,14 @@ class Lens:
         return (await _sent(session, "Runtime.evaluate", options))["result"]["value"]
 
     async def _picture(self, options: dict[str, Any]) -> bytes:
+        """A picture; a page whose scripts were only just halted may have nothing drawn yet, and is asked again."""
+        for _ in range(_TRIES - 1):
+            try:
+                return base64.b64decode((await self._send("Page.captureScreenshot", options))["data"])
+            except Error as error:
+                if "Unable to capture" not in error.message:
+                    raise
+                await asyncio.sleep(_AGAIN_SECONDS)
         return base64.b64decode((await self._send("Page.captureScreenshot", options))["data"])
 
     async def _send(self, method: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
