@@ -109,7 +109,9 @@ async def test_what_only_tests_need_is_asked_for_and_not_insisted_on(
     told: list[str] = []
     assert await install_missing(Need.TESTS, told.append) == []
     assert told[-1].startswith("missing: initdb (makes the PostgreSQL")
-    assert told[-1].endswith("apt-get install postgresql iproute2 tshark wixl osslsigncode; some tests will be skipped")
+    assert told[-1].endswith(
+        "apt-get install postgresql iproute2 tshark wixl osslsigncode; some tests will be skipped"
+    )
 
 
 async def test_the_newest_postgresql_of_the_distribution_is_found(machine: Path) -> None:
