@@ -14,7 +14,7 @@ from activities.heartbeat import beating
 from precinto import stubs
 from precinto.contracts import CaptureTask, Sealed, Stamped, StampTask
 from precinto.domain.errors import PrecintoError, Refused, Unavailable
-from precinto.domain.evidence import STAMPS_NEEDED, EvidenceItem, Manifest, Missing
+from precinto.domain.evidence import STAMPS_NEEDED, EvidenceItem, Manifest, named
 from precinto.domain.proportionality import Proportionality, assess
 from precinto.ports import Capture, CapturedFile, FiledStamp, Package, Ports, Subject
 
@@ -63,7 +63,7 @@ class EvidenceActivities:
         capture = await self._visit(subject, folder)
         archive = await self._ports.archiver.archive(subject, attempt, started, capture, folder)
         found = await self._ports.investigator.investigate(subject, capture, folder)
-        missing = _bounded((*capture.missing, *archive.missing, *found.missing))
+        missing = named((*capture.missing, *archive.missing, *found.missing))
         weighed = assess(
             subject.target,
             found.facts,
@@ -131,17 +131,6 @@ class EvidenceActivities:
             token = await self._ports.blobs.put(stamp.token)
             stamps.append(FiledStamp(authority=stamp.authority, token=token, at=stamp.at))
         return tuple(stamps)
-
-
-MISSING = 2_000
-"""Missing things that a manifest names; of further ones it says how many."""
-
-
-def _bounded(missing: tuple[Missing, ...]) -> tuple[Missing, ...]:
-    if len(missing) <= MISSING:
-        return missing
-    rest = Missing(what="further entries", reason=f"{len(missing) - MISSING} more are not listed")
-    return (*missing[:MISSING], rest)
 
 
 def _written(folder: Path, weighed: Proportionality) -> CapturedFile:

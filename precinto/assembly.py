@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from temporalio.client import Client
 
@@ -47,24 +48,16 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
     registry = read_registry(settings.registry)
     database = Database(settings.database)
     store = Store(database)
-    crawler = WebCrawler(
+    pages = partial(
+        WebCrawler,
         executable=settings.chromium,
         resolvers=registry.control_resolvers,
         ports=settings.lab_ports,
         ca=settings.lab_ca,
         timeout=CAPTURE_LIMIT,
-        recipes=read_recipes(settings.recipes),
     )
-    apps = AppCrawler(
-        WebCrawler(
-            executable=settings.chromium,
-            resolvers=registry.control_resolvers,
-            ports=settings.lab_ports,
-            ca=settings.lab_ca,
-            timeout=CAPTURE_LIMIT,
-            recipes=read_recipes(settings.recipes / "apps"),
-        )
-    )
+    crawler = pages(recipes=read_recipes(settings.recipes))
+    apps = AppCrawler(pages(recipes=read_recipes(settings.recipes / "apps")))
     try:
         yield Ports(
             registry=registry,

@@ -74,7 +74,7 @@ class Desk:
 
     def findings(self, referral: Referral) -> tuple[Finding, ...]:
         """What the guard lists say of a referral's target."""
-        return guard(referral.target, (), self._guardlists)
+        return guard(referral.target, self._guardlists)
 
     async def decide(self, case: str, officer: str, outcome: Outcome, reasons: str) -> Admission:
         """Decide on the bundle that is under review; saying the same again is the same.

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from precinto.contracts import Accepted, EndTask, OrderTask, Sealed
 from precinto.domain.case import Closure
-from precinto.domain.evidence import Finding, Manifest, Missing, ProtectedName
-from precinto.domain.guards import GuardLists
+from precinto.domain.evidence import Finding, Manifest, Missing
+from precinto.domain.guards import GuardLists, ProtectedName
 from precinto.domain.intake import Referral, Service, Target, TargetKind
 from precinto.domain.model import Digest, Instant, Value
 from precinto.domain.notification import Action, Delivery, Notice

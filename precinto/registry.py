@@ -17,7 +17,7 @@ import idna
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from precinto.domain.errors import BadInput, NotFound
-from precinto.domain.evidence import ProtectedName
+from precinto.domain.guards import ProtectedName
 from precinto.domain.model import Value
 from precinto.domain.review import Officer, Role
 from precinto.endpoints import AddressPort

@@ -22,7 +22,7 @@ import workflows
 from precinto import engine, stubs
 from precinto.contracts import Admission, CaseEnd, CaseStatus, SweepTask, Swept
 from precinto.domain.case import Stage
-from precinto.domain.evidence import NO_LISTS, guard
+from precinto.domain.evidence import guard
 from precinto.domain.intake import Referral, Service, TargetKind, normalise
 from precinto.domain.model import digest
 from precinto.domain.review import Decision, Docket, Outcome, decision_id
@@ -34,15 +34,13 @@ from precinto.store.ledger import LedgerRow
 from precinto.store.orders import NoticeRow, OrderRow, StandingRow
 from precinto.store.review import DecisionRow, EscalationRow
 from tests.fakes import (
-    FakeArchiver,
     FakeCrawler,
-    FakeInvestigator,
     FakeIsp,
     FakeProber,
     FakeRegistry,
-    FakeSealer,
     FakeTimestamper,
     MemoryBlobs,
+    around_a_capture,
 )
 
 T = TypeVar("T")
@@ -124,11 +122,7 @@ class Authority:
         self.ports = Ports(
             registry=self.registry,
             crawlers={TargetKind.DOMAIN: self.crawler},
-            guardlists=NO_LISTS.joined(FakeRegistry.protected),
-            archiver=FakeArchiver(),
-            investigator=FakeInvestigator(),
-            sealer=FakeSealer(),
-            timestampers=self.timestampers,
+            **around_a_capture(self.timestampers),
             prober=self.prober,
             blobs=MemoryBlobs(),
             signals=engine.TemporalSignals(client),
@@ -145,7 +139,7 @@ class Authority:
     async def refer(self, target: str, terms: Terms = TERMS, opened_by: str = "operator-1") -> str:
         """An operator takes in a referral and starts its case; returns the case."""
         one = referral(target)
-        findings = guard(one.target, self.registry.protected)
+        findings = guard(one.target, self.ports.guardlists)
         case = (await self.store.intake.register(one, findings, opened_by, terms)).case
         await engine.start_case(self.client, case, terms, one.service, "A case of the tests")
         self._cases.append(case)

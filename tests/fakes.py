@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from precinto.domain.errors import NotFound, Unavailable
+from precinto.domain.evidence import NO_LISTS
 from precinto.domain.guards import ProtectedName
 from precinto.domain.model import digest
 from precinto.domain.notification import Action, Delivery, Notice
@@ -175,3 +177,14 @@ class MemoryBlobs:
         if sha256 not in self.content:
             raise NotFound(f"no blob {sha256}")
         return self.content[sha256]
+
+
+def around_a_capture(timestampers: Sequence[FakeTimestamper]) -> dict[str, Any]:
+    """The ports of the evidence stage beside the crawler, where a test is about something else."""
+    return {
+        "guardlists": NO_LISTS.joined(FakeRegistry.protected),
+        "archiver": FakeArchiver(),
+        "investigator": FakeInvestigator(),
+        "sealer": FakeSealer(),
+        "timestampers": timestampers,
+    }

@@ -93,11 +93,11 @@ class TestShipped:
 
     def test_the_host_that_was_blocked_with_everything_on_it_would_be_held(self, shipped: GuardLists) -> None:
         """Italy blocked drive.google.com for six hours, on 19 October 2024, for the links in one folder."""
-        findings = guard(normalise(TargetKind.URL, "https://drive.google.com/drive/folders/x"), (), shipped)
+        findings = guard(normalise(TargetKind.URL, "https://drive.google.com/drive/folders/x"), shipped)
         assert {FindingKind.PROTECTED_NAME, FindingKind.SHARED_PLATFORM} <= {one.kind for one in findings}
 
     def test_an_unknown_ripper_is_on_no_list(self, shipped: GuardLists) -> None:
-        assert guard(normalise(TargetKind.DOMAIN, "free-ripper-of-google.biz"), (), shipped) == ()
+        assert guard(normalise(TargetKind.DOMAIN, "free-ripper-of-google.biz"), shipped) == ()
 
 
 class TestReading:

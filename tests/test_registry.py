@@ -10,7 +10,7 @@ from precinto.adapters.channels.rest import RestChannel
 from precinto.adapters.channels.rpz import RpzChannel
 from precinto.adapters.channels.smtp import SmtpChannel
 from precinto.domain.errors import BadInput, NotFound
-from precinto.domain.evidence import guard
+from precinto.domain.evidence import NO_LISTS, guard
 from precinto.domain.intake import TargetKind, normalise
 from precinto.domain.review import Role
 from precinto.ports import Registry
@@ -118,7 +118,7 @@ def test_addresses_and_names_come_in_the_one_spelling_that_others_compare_with(f
     registry = _read(folder)
     assert registry.sinkholes == {"127.0.1.9", "2001:db8::1"}
     assert [p.name for p in registry.protected] == ["gob.pe"]
-    assert guard(normalise(TargetKind.DOMAIN, "tramites.gob.pe"), registry.protected)
+    assert guard(normalise(TargetKind.DOMAIN, "tramites.gob.pe"), NO_LISTS.joined(registry.protected))
 
 
 def test_time_stamp_authorities_come_with_whole_paths(folder: Path) -> None:

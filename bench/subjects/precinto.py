@@ -37,14 +37,12 @@ from precinto.store.intake import CaseRow
 from precinto.store.orders import NoticeRow, NoticeState, OrderRow, StandingRow
 from tests.fakes import (
     OFFICERS,
-    FakeArchiver,
-    FakeInvestigator,
     FakeIsp,
     FakeProber,
     FakeRegistry,
-    FakeSealer,
     FakeTimestamper,
     MemoryBlobs,
+    around_a_capture,
 )
 
 PAGE = b"<h1>convert any video</h1>" * 40
@@ -111,7 +109,7 @@ class _Desk:
             release=timedelta(hours=1),
             recheck=load.recheck,
         )
-        findings = guard(target, FakeRegistry.protected)
+        findings = guard(target, NO_LISTS.joined(FakeRegistry.protected))
         case = (await self._store.intake.register(referral, findings, "operator-1", terms)).case
         await engine.start_case(self._client, case, terms, service, "A case of the benchmark")
         return self._client.get_workflow_handle(stubs.case_workflow(case), result_type=CaseEnd)
@@ -202,11 +200,7 @@ class Precinto:
         ports = Ports(
             registry=FakeRegistry(isps),
             crawlers={TargetKind.DOMAIN: _Browser()},
-            guardlists=NO_LISTS.joined(FakeRegistry.protected),
-            archiver=FakeArchiver(),
-            investigator=FakeInvestigator(),
-            sealer=FakeSealer(),
-            timestampers=(FakeTimestamper("uno"), FakeTimestamper("dos")),
+            **around_a_capture((FakeTimestamper("uno"), FakeTimestamper("dos"))),
             prober=FakeProber(isps),
             blobs=MemoryBlobs(),
             signals=engine.TemporalSignals(client),

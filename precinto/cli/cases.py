@@ -106,7 +106,7 @@ async def _plan(here: Opened, rows: list[GoodRow], officer: str) -> list[dict[st
     seen: set[str] = set()
     for row in rows:
         case, opens = await here.store.intake.place(row.referral.target)
-        held = [finding.detail for finding in guard(row.referral.target, (), here.guardlists)]
+        held = [finding.detail for finding in guard(row.referral.target, here.guardlists)]
         planned.append({**_place(row), "case": case, "opened": opens and case not in seen, "findings": held})
         seen.add(case)
     return planned

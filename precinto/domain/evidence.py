@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from itertools import islice
 
 from pydantic import Field
 
-from precinto.domain.guards import PROTECTED, SHARED, GuardLists, Match, ProtectedName
+from precinto.domain.guards import PROTECTED, SHARED, GuardLists, Match
 from precinto.domain.intake import Service, Target, shared_platform
 from precinto.domain.model import Digest, Instant, Value, canonical_json, digest
 
@@ -44,6 +45,19 @@ class Missing(Value):
 
     what: str = Field(min_length=1, max_length=2_100)
     reason: str = Field(min_length=1, max_length=500)
+
+
+MISSING = 2_000
+"""Missing things that are named; of further ones it is said how many."""
+
+
+def named(missing: Iterable[Missing]) -> tuple[Missing, ...]:
+    """What is missing, bounded: a hostile page can make any number of it."""
+    left = iter(missing)
+    first = list(islice(left, MISSING - 1))
+    if further := sum(1 for _ in left):
+        first.append(Missing(what="further things", reason=f"{further} beyond the {MISSING - 1} that are named"))
+    return tuple(first)
 
 
 class Clock(Value):
@@ -159,7 +173,7 @@ class Finding(Value):
 NO_LISTS = GuardLists()
 
 
-def guard(target: Target, protected: Iterable[ProtectedName], lists: GuardLists = NO_LISTS) -> tuple[Finding, ...]:
+def guard(target: Target, lists: GuardLists) -> tuple[Finding, ...]:
     """Look a target's name up in the guard lists: all that can be known of it before it was captured.
 
     A name is protected when it equals or lies below an entry; by label, never by substring (a list that matched
@@ -168,13 +182,11 @@ def guard(target: Target, protected: Iterable[ProtectedName], lists: GuardLists 
 
     Args:
         target: What is referred.
-        protected: The registry's own names.
-        lists: The installation's guard lists.
+        lists: The installation's guard lists, joined with the registry's own names.
     """
     host = target.host
     if host is None:
         return ()
-    joined = lists.joined(protected)
     findings = [
         Finding(
             kind=_kind(match),
@@ -182,7 +194,7 @@ def guard(target: Target, protected: Iterable[ProtectedName], lists: GuardLists 
             source=match.source,
             weight=Weight.HOLD if match.holds else Weight.NOTE,
         )
-        for match in joined.above(host)
+        for match in lists.above(host)
         if match.kind in PROTECTED | SHARED
     ]
     if platform := shared_platform(host):
@@ -193,7 +205,7 @@ def guard(target: Target, protected: Iterable[ProtectedName], lists: GuardLists 
                 source="public suffix list, private section",
             )
         )
-    return (*findings, *_below(host, joined))
+    return (*findings, *_below(host, lists))
 
 
 def _kind(match: Match) -> FindingKind:

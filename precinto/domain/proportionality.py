@@ -105,7 +105,7 @@ def assess(
     """
     about_addresses = list(_connections(target, facts, lists, own_addresses)) if target.host else []
     found = [
-        *guard(target, (), lists),
+        *guard(target, lists),
         *_width(target),
         *about_addresses,
         *_capture(failure, missing),

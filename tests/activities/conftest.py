@@ -10,20 +10,17 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from precinto.domain.evidence import NO_LISTS
 from precinto.domain.intake import TargetKind
 from precinto.ports import Ports
 from precinto.store import Store
 from tests.fakes import (
-    FakeArchiver,
     FakeCrawler,
-    FakeInvestigator,
     FakeIsp,
     FakeProber,
     FakeRegistry,
-    FakeSealer,
     FakeTimestamper,
     MemoryBlobs,
+    around_a_capture,
 )
 from tests.store.steps import ISPS
 
@@ -77,11 +74,7 @@ def world(sqlite_store: Store) -> World:
     ports = Ports(
         registry=FakeRegistry(isps),
         crawlers={TargetKind.DOMAIN: crawler},
-        guardlists=NO_LISTS.joined(FakeRegistry.protected),
-        archiver=FakeArchiver(),
-        investigator=FakeInvestigator(),
-        sealer=FakeSealer(),
-        timestampers=timestampers,
+        **around_a_capture(timestampers),
         prober=FakeProber(isps),
         blobs=blobs,
         signals=lapses,

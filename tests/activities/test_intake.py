@@ -22,7 +22,7 @@ async def test_a_case_is_accepted_once_and_says_who_may_not_decide_it(world: Wor
 
 async def test_a_case_with_a_finding_is_on_hold(world: World) -> None:
     one = referral("descargas.gob.pe")
-    findings = guard(one.target, world.ports.registry.protected)
+    findings = guard(one.target, world.ports.guardlists)
     case = (await world.store.intake.register(one, findings, "operator-1", TERMS)).case
     assert (await world.run(IntakeActivities(world.ports).accept, CaseRef(case=case))).hold
 

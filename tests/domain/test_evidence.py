@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from precinto.domain.evidence import Clock, EvidenceItem, Finding, FindingKind, Manifest, Missing, guard
+from precinto.domain.evidence import NO_LISTS, Clock, EvidenceItem, Finding, FindingKind, Manifest, Missing, guard
 from precinto.domain.guards import GuardLists, ListKind, ProtectedName
 from precinto.domain.intake import Service, TargetKind, normalise
 from precinto.domain.model import digest
@@ -124,7 +124,7 @@ LISTS = (GOVERNMENT, TOP_SITE)
 
 def findings(host: str, *lists: ProtectedName) -> list[tuple[FindingKind, str]]:
     """What the guards say of a domain, as kind and source."""
-    found = guard(normalise(TargetKind.DOMAIN, host), lists or LISTS)
+    found = guard(normalise(TargetKind.DOMAIN, host), NO_LISTS.joined(lists or LISTS))
     return [(finding.kind, finding.source) for finding in found]
 
 
@@ -152,7 +152,7 @@ class TestGuard:
         assert findings(host) == []
 
     def test_the_finding_names_entry_reason_and_source(self) -> None:
-        (finding,) = guard(normalise(TargetKind.DOMAIN, "descargas.gob.pe"), LISTS)
+        (finding,) = guard(normalise(TargetKind.DOMAIN, "descargas.gob.pe"), NO_LISTS.joined(LISTS))
         assert finding.detail == "descargas.gob.pe is gob.pe or below it (government)"
         assert finding.source == GOVERNMENT.source
 
@@ -167,33 +167,33 @@ class TestGuard:
 
     def test_a_web_address_is_looked_up_by_its_host(self) -> None:
         target = normalise(TargetKind.URL, "https://docs.google.com/ripper")
-        assert [finding.kind for finding in guard(target, LISTS)] == [FindingKind.PROTECTED_NAME]
+        assert [finding.kind for finding in guard(target, NO_LISTS.joined(LISTS))] == [FindingKind.PROTECTED_NAME]
 
     def test_what_lies_below_the_name_would_be_hit_too(self) -> None:
         names = [ProtectedName(name=f"{n}.shop.com", reason="bank", source="list of banks") for n in range(7)]
-        (finding,) = guard(normalise(TargetKind.DOMAIN, "shop.com"), names)
+        (finding,) = guard(normalise(TargetKind.DOMAIN, "shop.com"), NO_LISTS.joined(names))
         assert (finding.kind, finding.source) == (FindingKind.PROTECTED_BELOW, "list of banks")
         assert finding.detail.startswith("below shop.com: 0.shop.com (bank), ")
         assert finding.detail.endswith(" and 2 more")
 
     def test_the_installations_lists_count_beside_the_registrys_names(self) -> None:
         lists = GuardLists([listed(ListKind.BANK, "bank.example"), listed(ListKind.PARKING, "parked.example")])
-        assert [one.kind for one in guard(normalise(TargetKind.DOMAIN, "www.bank.example"), LISTS, lists)] == [
+        assert [one.kind for one in guard(normalise(TargetKind.DOMAIN, "www.bank.example"), lists.joined(LISTS))] == [
             FindingKind.PROTECTED_NAME
         ]
-        assert guard(normalise(TargetKind.DOMAIN, "www.parked.example"), LISTS, lists) == ()
+        assert guard(normalise(TargetKind.DOMAIN, "www.parked.example"), lists.joined(LISTS)) == ()
 
     def test_a_rank_that_its_list_does_not_hold_for_is_noted(self) -> None:
         lists = GuardLists([listed(ListKind.TOP_SITE, ("known.biz", 20_000), ("a.low.biz", 20_000), within=10_000)])
-        assert guard(normalise(TargetKind.DOMAIN, "low.biz"), LISTS, lists) == ()
-        (finding,) = guard(normalise(TargetKind.DOMAIN, "known.biz"), LISTS, lists)
+        assert guard(normalise(TargetKind.DOMAIN, "low.biz"), lists.joined(LISTS)) == ()
+        (finding,) = guard(normalise(TargetKind.DOMAIN, "known.biz"), lists.joined(LISTS))
         assert (finding.kind, finding.holds) == (FindingKind.POPULAR, False)
 
     def test_a_finding_holds_unless_it_says_otherwise(self) -> None:
         assert Finding(kind=FindingKind.CO_HOSTED, detail="x", source="y").holds
 
     def test_an_application_has_no_host_to_look_up(self) -> None:
-        assert guard(normalise(TargetKind.MOBILE_APP, "com.google.app"), LISTS) == ()
+        assert guard(normalise(TargetKind.MOBILE_APP, "com.google.app"), NO_LISTS.joined(LISTS)) == ()
 
     @given(labels=st.lists(st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True), max_size=4))
     def test_whatever_stands_below_a_protected_name_is_held(self, labels: list[str]) -> None:

@@ -12,10 +12,10 @@ import resource
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from precinto.domain.evidence import Missing, named
 from precinto.domain.model import canonical_json
 from precinto.wire.archive import Provenance, write_warc
 from precinto.wire.exchanges import Decoded, Exchange, decode
@@ -27,9 +27,6 @@ FILES = {
     "certificates.json": "application/json",
 }
 """What is written, with its media type."""
-
-MISSING = 2_000
-"""Things missing that are named; further ones are counted, and ``exchanges.json`` has them all."""
 
 _CPU_SECONDS = 150
 _FILE_BYTES = 2**30
@@ -57,7 +54,7 @@ def main() -> None:
         write_warc(decoded, warc, provenance)
         write_wacz(warc, pages(decoded.exchanges), folder / "capture.wacz", provenance)
         warc.unlink()  # the WACZ holds it whole
-        sys.stdout.write(json.dumps(_bounded(_missing(decoded))))
+        sys.stdout.write(json.dumps([one.model_dump() for one in named(_missing(decoded))]))
 
 
 def pages(exchanges: Iterable[Exchange]) -> tuple[Page, ...]:
@@ -109,20 +106,13 @@ def _servers(decoded: Decoded) -> Iterator[dict[str, Any]]:
         }
 
 
-def _missing(decoded: Decoded) -> Iterator[dict[str, str]]:
+def _missing(decoded: Decoded) -> Iterator[Missing]:
     for one in decoded.exchanges:
         if one.incomplete:
-            yield {"what": f"{one.method[:100]} {one.url}"[:_WHAT], "reason": one.incomplete[:500]}
+            yield Missing(what=f"{one.method[:100]} {one.url}"[:_WHAT], reason=one.incomplete[:500])
     for problem in decoded.problems:
         what = f"connection {problem.connection} to {problem.host[:_TEXT]}"
-        yield {"what": what, "reason": problem.reason[:500]}
-
-
-def _bounded(missing: Iterator[dict[str, str]]) -> list[dict[str, str]]:
-    named = list(islice(missing, MISSING - 1))
-    if further := sum(1 for _ in missing):
-        named.append({"what": "further things", "reason": f"{further} beyond the {MISSING - 1} that are named"})
-    return named
+        yield Missing(what=what, reason=problem.reason[:500])
 
 
 if __name__ == "__main__":

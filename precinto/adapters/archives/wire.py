@@ -18,14 +18,14 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from precinto.adapters.archives import reading
-from precinto.domain.evidence import Missing
+from precinto.domain.evidence import MISSING, Missing
 from precinto.ports import Archive, Capture, CapturedFile, Subject
 from precinto.wire.archive import tools
 
 RECORD = "wire.pcapng"
 """Name of the wire record among the files of a capture."""
 
-_ANSWER_BYTES = reading.MISSING * 6 * 2_700  # what is missing, each character of it written as \uXXXX
+_ANSWER_BYTES = MISSING * 6 * 2_700  # what is missing, each character of it written as \uXXXX
 _MISSING = TypeAdapter(tuple[Missing, ...])
 
 

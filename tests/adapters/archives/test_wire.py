@@ -15,7 +15,7 @@ import pytest
 
 from precinto.adapters.archives import reading
 from precinto.adapters.archives.wire import RECORD, WireArchiver
-from precinto.domain.evidence import Missing
+from precinto.domain.evidence import MISSING, Missing
 from precinto.domain.intake import Service, TargetKind, normalise
 from precinto.ports import Archive, Capture, CapturedFile, Subject
 from precinto.wire.pcapng import WireRecorder
@@ -131,24 +131,24 @@ class TestARecordThatCanBeRead:
 class TestASiteThatAsksForTooMuch:
     async def test_what_is_missing_beyond_a_bound_is_counted(self, tmp_path: Path) -> None:
         def say(recorder: WireRecorder) -> None:
-            for number in range(reading.MISSING + 10):
+            for number in range(MISSING + 10):
                 Talk(recorder).ask(f"/{number}", b"")
 
         archive = await archived(tmp_path, recorded(tmp_path, say))
-        assert len(archive.missing) == reading.MISSING
+        assert len(archive.missing) == MISSING
         assert archive.missing[-1] == Missing(what="further things", reason="11 beyond the 1999 that are named")
-        assert len(contents(archive)["exchanges.json"]["exchanges"]) == reading.MISSING + 10
+        assert len(contents(archive)["exchanges.json"]["exchanges"]) == MISSING + 10
 
     async def test_addresses_as_long_as_can_be_do_not_cost_the_archive(self, tmp_path: Path) -> None:
         """Nor does the reader's answer become too long with all of them."""
 
         def say(recorder: WireRecorder) -> None:
-            for number in range(reading.MISSING - 1):
+            for number in range(MISSING - 1):
                 Talk(recorder).ask(f"/{number}?" + "x" * 3_000, b"", method="M" * 100)
 
         archive = await archived(tmp_path, recorded(tmp_path, say))
         assert {file.name for file in archive.files} == set(reading.FILES)
-        assert len(archive.missing) == reading.MISSING - 1
+        assert len(archive.missing) == MISSING - 1
         assert {len(missing.what) for missing in archive.missing} == {2_100}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from precinto.adapters.crawlers.apps.analysis import analyse, check_tools
 from precinto.adapters.crawlers.apps.isolation import Limits
+from precinto.adapters.crawlers.under_way import UnderWay
 from precinto.domain.apps import mismatch
 from precinto.domain.errors import BadInput, BadTarget
 from precinto.domain.evidence import Missing
@@ -40,7 +41,7 @@ class AppCrawler:
         """
         self._pages = pages
         self._limits = limits or Limits()
-        self._running: set[asyncio.Task[Any]] = set()
+        self._under_way = UnderWay()
 
     async def capture(self, subject: Subject, folder: Path) -> Capture:
         """Visit the page, and read the file that it gives.
@@ -62,22 +63,13 @@ class AppCrawler:
             page = normalise(TargetKind.URL, subject.page)
         except BadTarget as error:
             return _failed(f"the referral's field page: {error}")
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine runs in a task
-        self._running.add(task)
-        try:
+        with self._under_way.one():
             visit = subject.model_copy(update={"target": page, "page": None})
             return await self._with_facts(subject, await self._pages.capture(visit, folder), folder)
-        finally:
-            self._running.discard(task)
 
     async def close(self) -> None:
         """Break off the captures that are still under way, and wait until their browsers and readers are gone."""
-        running = self._running - {asyncio.current_task()}
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
+        await self._under_way.stop()
 
     async def _with_facts(self, subject: Subject, capture: Capture, folder: Path) -> Capture:
         download = next((file for file in capture.files if _DOWNLOAD.fullmatch(file.name)), None)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from playwright.async_api import Error
 
 from precinto.adapters.crawlers.guard.egress import Guard
+from precinto.adapters.crawlers.under_way import UnderWay
 from precinto.adapters.crawlers.web.browser import Visitor, find_chromium, launched
 from precinto.adapters.crawlers.web.home import Home, opened_home
 from precinto.adapters.crawlers.web.limits import Limits, Use, Watch
@@ -69,7 +69,7 @@ class WebCrawler:
         self._recipes = recipes
         self._limits = limits
         self._visitor = visitor
-        self._running: set[asyncio.Task[Any]] = set()
+        self._under_way = UnderWay()
 
     async def capture(self, subject: Subject, folder: Path) -> Capture:
         """Visit a domain or URL once.
@@ -85,22 +85,13 @@ class WebCrawler:
         """
         addresses = _addresses(subject.target)
         executable = find_chromium(self._executable)
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine runs in a task
-        self._running.add(task)
-        try:
+        with self._under_way.one():
             async with opened_home(executable, self._ca) as home:
                 return await self._capture(home, addresses, self._recipes.recipe(subject.service), folder)
-        finally:
-            self._running.discard(task)
 
     async def close(self) -> None:
         """Break off the captures that are still under way, and wait until their browsers are gone."""
-        running = self._running - {asyncio.current_task()}
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
+        await self._under_way.stop()
 
     async def _capture(self, home: Home, addresses: Sequence[str], recipe: Recipe, folder: Path) -> Capture:
         recorder = WireRecorder(folder / "wire.spool")

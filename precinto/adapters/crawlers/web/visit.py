@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,10 @@ from precinto.adapters.crawlers.web.keeping import FOUND, Keeper
 from precinto.adapters.crawlers.web.lens import Lens
 from precinto.adapters.crawlers.web.record import DIALOGS, Record, first_line, place, readable, written
 from precinto.adapters.crawlers.web.steps import NotDone, Steps
-from precinto.domain.evidence import Missing
+from precinto.domain.evidence import Missing, named
 from precinto.domain.model import canonical_json
 from precinto.domain.recipes import Click, Download, Open, Play, Recipe, Type
 from precinto.ports import CapturedFile
-
-MISSING = 2_000
-"""Things missing that are named; further ones are counted."""
 
 _SETTLE_SECONDS = 3.0  # for the network to fall silent after the load; players never do
 _ASK_SECONDS = 10.0
@@ -113,11 +110,7 @@ class Visit:
     @property
     def missing(self) -> list[Missing]:
         """What a whole capture would hold and this one does not: steps, files, and answers to requests."""
-        found = self._missing()
-        named = list(islice(found, MISSING - 1))
-        if further := sum(1 for _ in found):
-            named.append(Missing(what="further things", reason=f"{further} beyond the {MISSING - 1} that are named"))
-        return named
+        return list(named(self._missing()))
 
     def facts(self) -> dict[str, Any]:
         """The content of ``response.json``: what is known so far."""

@@ -19,8 +19,7 @@ from lab import media
 from lab.lab import Lab
 from precinto.adapters.crawlers.web import browser
 from precinto.adapters.crawlers.web.crawler import WebCrawler
-from precinto.adapters.crawlers.web.visit import MISSING
-from precinto.domain.evidence import EvidenceItem
+from precinto.domain.evidence import MISSING, EvidenceItem
 from precinto.domain.intake import Service, TargetKind, normalise
 from precinto.domain.recipes import (
     AnyStep,
