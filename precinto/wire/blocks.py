@@ -86,6 +86,8 @@ def read_blocks(file: BinaryIO) -> Iterator[Block]:
             raise Damaged("the file is big-endian or no pcapng")
         yield Block(kind, rest[:-4], at + 8)
         at += length
+    if at == 0:
+        raise Damaged("the file is empty")
 
 
 def read_packet(block: Block) -> tuple[int, bytes, str]:

@@ -155,7 +155,7 @@ class TestASiteThatAsksForTooMuch:
 class TestARecordThatCannotBeRead:
     """It is missing, with the reason, and nothing half-made is left."""
 
-    @pytest.mark.parametrize("content", [b"no record", bytes(4096), b"\x0a\x0d\x0d\x0a" + b"\xff" * 100])
+    @pytest.mark.parametrize("content", [b"", b"no record", bytes(4096), b"\x0a\x0d\x0d\x0a" + b"\xff" * 100])
     async def test_garbage_says_that_it_is_damaged(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / RECORD).write_bytes(content)
         archive = await archived(tmp_path, captured(tmp_path))
