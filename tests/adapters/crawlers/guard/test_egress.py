@@ -201,6 +201,12 @@ class TestTheDoor:
         assert await verdict(door, "127.0.0.1") is Rule.ADDRESS
         assert await verdict(door, "public.example.com", 8080) is Rule.PORT
 
+    async def test_a_port_that_the_lab_has_for_others_is_closed_to_captures(self, resolver: Names) -> None:
+        """Its name server's, which investigations ask."""
+        port = int(resolver.address.rpartition(":")[2])
+        assert await verdict(Door([resolver.address], MAPPED | {53: port}), "example.com", 53) is Rule.PORT
+        assert resolver.asked == []
+
 
 class TestTheGuard:
     async def test_outside_the_lab_nothing_of_this_machine_can_be_reached(
