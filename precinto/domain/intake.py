@@ -14,14 +14,17 @@ import re
 import unicodedata
 from enum import StrEnum
 from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import idna
-import tldextract
 from pydantic import Field
 
 from precinto.domain.errors import BadTarget
 from precinto.domain.model import Value
+
+if TYPE_CHECKING:
+    from tldextract import TLDExtract
 
 
 class TargetKind(StrEnum):
@@ -130,12 +133,13 @@ def case_id(target: Target, ordinal: int) -> str:
 
 
 @cache
-def _suffixes() -> tldextract.TLDExtract:
+def _suffixes() -> TLDExtract:
+    # Imported here: it brings an HTTP client along, and the verifier of bundles, which knows targets, asks no list.
+    from tldextract import TLDExtract
+
     # The list that ships with the package: no network, and private suffixes (github.io) count, because
     # their customers are strangers to one another.
-    return tldextract.TLDExtract(
-        suffix_list_urls=(), fallback_to_snapshot=True, cache_dir=None, include_psl_private_domains=True
-    )
+    return TLDExtract(suffix_list_urls=(), fallback_to_snapshot=True, cache_dir=None, include_psl_private_domains=True)
 
 
 def registrable_domain(host: str) -> str | None:
