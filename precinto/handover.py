@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from precinto.bundle.trust import AUTHORITY_FILE, FORMER, TIMESTAMPS, Trust, read_certificates, read_former
 from precinto.bundle.writer import Parts, write_bundle
 from precinto.domain.custody import Act, CustodyRecord, write_chain
 from precinto.domain.errors import BadInput, NotFound, Refused
@@ -127,22 +128,45 @@ class Handover:
         return await self._store.evidence.handed_out(row.case, row.attempt, act, officer, purpose)
 
 
-def write_trust(authority: Path, timestamps: Mapping[str, Path], folder: Path) -> None:
+def write_trust(authority: Path, timestamps: Mapping[str, Path], former: Path, folder: Path) -> Trust:
     """Write the certificates that whoever checks our bundles must be given by another way than the bundle.
+
+    What was published once is not taken back: a bundle may need it.
 
     Args:
         authority: The authority's root, PEM.
         timestamps: Name of each time-stamp authority to its root, PEM.
-        folder: Made if missing.
+        former: Folder of the roots that are no longer in use, as ``read_former`` reads it; it may be missing.
+        folder: Made if missing; what an earlier call has left there is brought up to date.
+
+    Returns:
+        What was written.
 
     Raises:
-        BadInput: A file cannot be read.
+        BadInput: A file cannot be read or written; or the folder holds a certificate that is neither in use nor among
+            the former.
     """
-    wanted = {folder / "authority.pem": authority}
-    wanted |= {folder / "timestamps" / f"{name}.pem": path for name, path in timestamps.items()}
-    (folder / "timestamps").mkdir(parents=True, exist_ok=True)
-    for target, source in wanted.items():
-        try:
+    wanted = {folder / AUTHORITY_FILE: authority}
+    wanted |= {folder / TIMESTAMPS / f"{name}.pem": path for name, path in timestamps.items()}
+    read_former(former)
+    wanted |= {folder / FORMER / path.relative_to(former): path for path in _published(former)}
+    known = {certificate for path in wanted.values() for certificate in read_certificates(path)}
+    there = [*folder.glob(AUTHORITY_FILE), *_published(folder / FORMER), *(folder / TIMESTAMPS).glob("*.pem")]
+    for path in there:
+        if not known.issuperset(read_certificates(path)):
+            advice = f"keep it in {former} first, or name another folder"
+            raise BadInput(f"{path}: holds a certificate that is no longer in use: {advice}")
+    try:
+        for target, source in wanted.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-        except OSError as error:
-            raise BadInput(f"{source}: {error.strerror or error}") from error
+        for path in there:
+            if path not in wanted:
+                path.unlink()
+    except OSError as error:
+        raise BadInput(f"{error.filename}: cannot be written: {error.strerror or error}") from error
+    return Trust.read(folder)
+
+
+def _published(former: Path) -> list[Path]:
+    return [*former.glob("*.pem"), *(former / TIMESTAMPS).glob("*.pem")]

@@ -49,7 +49,9 @@ async def house(world: World, tmp_path: Path) -> AsyncGenerator[House]:  # noqa:
         case = await open_case(world.store)
         task = CaptureTask(case=case, round=1, review_until=datetime(2027, 1, 1, tzinfo=UTC))
         await ActivityEnvironment().run(EvidenceActivities(ports).capture, task)
-        write_trust(identity.root, {name: clock.ca for name, clock in clocks.items()}, tmp_path / "trust")
+        write_trust(
+            identity.root, {name: clock.ca for name, clock in clocks.items()}, tmp_path / "former", tmp_path / "trust"
+        )
         yield House(world, Handover(world.store, blobs, sealer, world.ports.registry), case, tmp_path / "trust")
 
 
@@ -115,4 +117,40 @@ async def test_what_was_never_sealed_cannot_be_had(house: House, tmp_path: Path)
     with pytest.raises(NotFound, match="no bundle of attempt 9"):
         await house.handover.export(house.case, 9, "reviewer-1", "for the court", tmp_path / "out")
     with pytest.raises(BadInput, match="root"):
-        write_trust(tmp_path / "root.pem", {}, tmp_path / "trust2")
+        write_trust(tmp_path / "root.pem", {}, tmp_path / "former", tmp_path / "trust2")
+
+
+class TestTrust:
+    """What is published for those who check: it grows, and what was published once is not lost by mistake."""
+
+    @staticmethod
+    def root(folder: Path) -> Path:
+        """A root of its own."""
+        return issue_sealing_identity(folder, "autoridad").root
+
+    def test_a_root_that_is_no_longer_in_use_is_not_overwritten(self, tmp_path: Path) -> None:
+        old, new = self.root(tmp_path / "old"), self.root(tmp_path / "new")
+        write_trust(old, {"uno": old}, tmp_path / "former", tmp_path / "trust")
+        with pytest.raises(BadInput, match=r"authority\.pem: holds a certificate that is no longer in use: keep it"):
+            write_trust(new, {"uno": new}, tmp_path / "former", tmp_path / "trust")
+        assert (tmp_path / "trust/authority.pem").read_bytes() == old.read_bytes()
+
+    def test_once_it_is_kept_it_is_published_with_its_period(self, tmp_path: Path) -> None:
+        old, new = self.root(tmp_path / "old"), self.root(tmp_path / "new")
+        former = tmp_path / "former"
+        write_trust(old, {"uno": old, "dos": old}, former, tmp_path / "trust")
+        (former / "timestamps").mkdir(parents=True)
+        (former / "authority_2024-01-01_2026-05-01T143000Z.pem").write_bytes(old.read_bytes())
+        (former / "timestamps/dos_2024-01-01_2026-05-01.pem").write_bytes(old.read_bytes())
+        written = write_trust(new, {"uno": new}, former, tmp_path / "trust")
+        assert [(one.of, one.until) for one in written.former] == [
+            ("authority", datetime(2026, 5, 1, 14, 30, tzinfo=UTC)),
+            ("timestamps/dos", datetime(2026, 5, 1, tzinfo=UTC)),
+        ]
+        assert {str(path.relative_to(tmp_path / "trust")) for path in (tmp_path / "trust").rglob("*.pem")} == {
+            "authority.pem",
+            "timestamps/uno.pem",
+            "former/authority_2024-01-01_2026-05-01T143000Z.pem",
+            "former/timestamps/dos_2024-01-01_2026-05-01.pem",
+        }
+        assert written == write_trust(new, {"uno": new}, former, tmp_path / "trust")

@@ -173,11 +173,15 @@ class _Inspection:
         seen.found = f"over the manifest, by {name_of(self._signature.signer)}"
 
     def _check_stamp(self, authority: str, seen: _Findings) -> None:
-        anchors = self._trust.timestamps.get(authority)
+        anchors = self._trust.timestamps_at(authority, None)
         if not anchors:
             raise BadInput(f"no certificate of an authority {authority!a} is trusted")
-        token = self._read(layout.token(authority), tsp.LARGEST)
-        stamped = check_token(token, self._read(layout.SIGNATURE, cms.LARGEST), anchors)
+        token, signature = self._read(layout.token(authority), tsp.LARGEST), self._read(layout.SIGNATURE, cms.LARGEST)
+        stamped = check_token(token, signature, anchors)
+        # The moment is known only now: what has led to it must have counted at it.
+        counting = self._trust.timestamps_at(authority, stamped.at)
+        if counting != anchors:
+            check_token(token, signature, counting)
         seen.found = f"{_utc(stamped.at)}, by {name_of(stamped.signer)}"
         self._check_window(stamped.at)
         self._stamps[authority] = stamped
@@ -192,7 +196,7 @@ class _Inspection:
         """Two names for one root, or one key under two roots, are one authority."""
         groups: list[set[bytes]] = []
         for authority, stamped in self._stamps.items():
-            keys = set(map(_key, (*self._trust.timestamps[authority], stamped.signer)))
+            keys = set(map(_key, (*self._trust.timestamps_at(authority, None), stamped.signer)))
             groups = [
                 *(group for group in groups if not group & keys),
                 keys.union(*(group for group in groups if group & keys)),
@@ -207,7 +211,7 @@ class _Inspection:
         if not self._stamps:
             raise BadInput("there is no good time stamp, so no moment at which the certificate was valid")
         at = min(stamped.at for stamped in self._stamps.values())
-        check_trusted(self._signature.signer, self._signature.others, self._trust.authority, at)
+        check_trusted(self._signature.signer, self._signature.others, self._trust.authority_at(at), at)
         seen.found = f"trusted, and valid at {_utc(at)}, the first time stamp"
 
     # ------------------------------------------------------------------------------------------------ the custody
@@ -228,7 +232,7 @@ class _Inspection:
         content = self._read(layout.CUSTODY, layout.LARGEST_CUSTODY)
         signature = check_signature(self._read(layout.CUSTODY_SIGNATURE, cms.LARGEST), content)
         at = self._known_custody()[-1].at
-        check_trusted(signature.signer, signature.others, self._trust.authority, at)
+        check_trusted(signature.signer, signature.others, self._trust.authority_at(at), at)
         seen.found = f"over the whole chain, by {name_of(signature.signer)}, valid at {_utc(at)}"
 
     # ---------------------------------------------------------------------------------------------------- reading

@@ -155,22 +155,28 @@ def trust(
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where they go.")] = Path("trust"),
     as_json: AsJson = False,
 ) -> None:
-    """Write the certificates that whoever checks bundles needs.
+    """Write the certificates that whoever checks bundles needs, the former ones too.
 
     Give them to others by another way than the bundles: publish them, with their fingerprints.
     """
     from precinto.adapters.seals.identity import ROOT
+    from precinto.bundle.trust import FORMER
     from precinto.handover import write_trust
     from precinto.registry import read_registry
     from precinto.settings import load_settings
 
     settings = load_settings()
-    authorities = read_registry(settings.registry).timestamp_authorities
-    write_trust(settings.sealing_folder / ROOT, {one.name: one.ca_file for one in authorities}, to)
+    asked = {one.name: one.ca_file for one in read_registry(settings.registry).timestamp_authorities}
+    written = write_trust(settings.sealing_folder / ROOT, asked, settings.sealing_folder / FORMER, to)
     if as_json:
-        emit({"folder": str(to), "timestamps": [one.name for one in authorities]})
-    else:
-        stdout().print(f"{to}: the authority's root, and those of {len(authorities)} time-stamp authorities")
+        former = [
+            {"of": one.of, "since": one.since.isoformat(), "until": one.until.isoformat()} for one in written.former
+        ]
+        emit({"folder": str(to), "timestamps": list(asked), "former": former})
+        return
+    stdout().print(f"{to}: the authority's root, and those of {len(asked)} time-stamp authorities", soft_wrap=True)
+    for one in written.former:
+        stdout().print(f"former root of {one.of}: counted from {when(one.since)} until {when(one.until)}")
 
 
 def _print(report: Report) -> None:

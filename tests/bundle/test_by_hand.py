@@ -38,6 +38,14 @@ def failing(folder: Path, trust: Path) -> list[str]:
     return re.findall(r"^FAILED (\d)$", done.stdout, re.MULTILINE)
 
 
+def put_together(folder: Path) -> Path:
+    """Do what the page about a change of roots says, beside ``trust``; returns the folder that it makes."""
+    page = (Path(__file__).parents[2] / "docs/how-to/change-a-root.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    subprocess.run(["sh", "-c", commands], cwd=folder, check=False)
+    return folder / "then"
+
+
 @pytest.fixture
 def folder(good: GoodBundle, tmp_path: Path) -> Path:
     """A good bundle, unpacked: to be spoiled."""
@@ -127,6 +135,19 @@ def test_wrong_roots(folder: Path, authority: Sealing, tmp_path: Path) -> None:
     stranger = issue_chain(tmp_path)
     trust = Sealing.known(tmp_path / "trust", stranger.sealer, stranger.root, authority.clocks)
     assert failing(folder, trust.folder) == [SIGNATURE, CUSTODY]
+
+
+async def test_under_a_former_root(good: GoodBundle, authority: Sealing, tmp_path: Path) -> None:
+    """With the certificates put together as ``docs/how-to/change-a-root.md`` says; sealed before, exported after."""
+    renewed = Sealing.own(tmp_path, authority.clocks)
+    (renewed.folder / "former").mkdir()
+    (renewed.folder / "former/authority_2024-03-01_2999-01-01.pem").write_bytes(
+        (authority.folder / "authority.pem").read_bytes()
+    )
+    write_bundle(tmp_path / "b.zip", await renewed.export(good.parts, read_chain(good.parts.custody)))
+    old = unpack(tmp_path / "b.zip", tmp_path / "bundle")
+    assert failing(old, renewed.folder) == [SIGNATURE]
+    assert failing(old, put_together(tmp_path)) == []
 
 
 def test_a_cut_chain_of_custody(folder: Path, by_hand: ByHand) -> None:

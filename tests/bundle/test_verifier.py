@@ -326,6 +326,88 @@ class TestTimestamps:
         assert judge(tmp_path / "b.zip", window=timedelta(hours=26)) == {}
 
 
+class TestFormerRoots:
+    """A bundle outlasts the roots that it was sealed under: those count for their own time."""
+
+    TODAY = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}_{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}"
+    BEFORE = f"2020-01-01_{datetime.now(UTC) - timedelta(days=1):%Y-%m-%dT%H%M%SZ}"
+
+    @pytest.fixture
+    def renewed(self, authority: Sealing, clocks: dict[str, Clock], tmp_path: Path) -> Sealing:
+        """The authority with another root, and ``uno`` with the root of ``tres``."""
+        return Sealing.own(tmp_path / "renewed", {"uno": clocks["tres"], "dos": clocks["dos"]})
+
+    @staticmethod
+    def keep(renewed: Sealing, authority: Sealing, period: str) -> None:
+        """Keep what counted before among the former roots, with its period."""
+        (renewed.folder / "former/timestamps").mkdir(parents=True)
+        shutil.copy(authority.folder / "authority.pem", renewed.folder / f"former/authority_{period}.pem")
+        shutil.copy(authority.folder / "timestamps/uno.pem", renewed.folder / f"former/timestamps/uno_{period}.pem")
+
+    def test_who_lost_them_can_check_nothing_of_their_time(self, good: GoodBundle, renewed: Sealing) -> None:
+        found = refusals(verify(good.path, renewed.trust))
+        assert found.keys() == {"time stamp uno", "time stamps", "signer", "custody signature"}
+
+    def test_who_kept_them_can(self, good: GoodBundle, renewed: Sealing, authority: Sealing) -> None:
+        self.keep(renewed, authority, self.TODAY)
+        assert refusals(verify(good.path, renewed.trust)) == {}
+
+    async def test_what_is_sealed_since_is_checked_with_the_same_trust(
+        self, renewed: Sealing, authority: Sealing, tmp_path: Path
+    ) -> None:
+        self.keep(renewed, authority, self.BEFORE)
+        await renewed.bundle(tmp_path / "b.zip")
+        assert refusals(verify(tmp_path / "b.zip", renewed.trust)) == {}
+
+    async def test_an_old_bundle_that_is_exported_today(
+        self, good: GoodBundle, renewed: Sealing, authority: Sealing, tmp_path: Path
+    ) -> None:
+        """Its seal is of its own day, its chain of custody is signed with the key of today."""
+        self.keep(renewed, authority, self.TODAY)
+        path = await exported(renewed, good.parts, tmp_path / "b.zip")
+        assert refusals(verify(path, renewed.trust)) == {}
+        assert refusals(verify(path, authority.trust)).keys() == {"custody signature"}
+
+    def test_after_its_end_a_former_root_counts_for_nothing(
+        self, good: GoodBundle, renewed: Sealing, authority: Sealing
+    ) -> None:
+        """As when its key has got into other hands."""
+        self.keep(renewed, authority, self.BEFORE)
+        found = refusals(verify(good.path, renewed.trust))
+        assert found.keys() == {"time stamp uno", "time stamps", "signer", "custody signature"}
+
+    async def test_two_names_are_one_authority_if_they_once_were(
+        self, good: GoodBundle, authority: Sealing, tmp_path: Path
+    ) -> None:
+        shutil.copytree(authority.folder, tmp_path / "trust")
+        (tmp_path / "trust/former/timestamps").mkdir(parents=True)
+        shutil.copy(
+            authority.folder / "timestamps/uno.pem", tmp_path / f"trust/former/timestamps/dos_{self.TODAY}.pem"
+        )
+        found = refusals(verify(good.path, Trust.read(tmp_path / "trust")))
+        assert found == {"time stamps": "good stamps of 1 independent authorities; 2 needed"}
+
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            ("authority.pem", "not a name such as authority_2024-01-01_2026-05-01.pem"),
+            ("uno_2024-01-01_2026-05-01.pem", "not a name such as"),
+            ("timestamps/UNO_2024-01-01_2026-05-01.pem", "not a name such as"),
+            ("authority_2024-13-01_2026-05-01.pem", "2024-13-01 is no moment"),
+            ("authority_2026-05-01_2024-01-01.pem", "it would never have counted"),
+            ("authority_2026-05-01_2026-05-01.pem", "it would never have counted"),
+        ],
+    )
+    def test_a_file_that_does_not_say_whose_and_when(
+        self, authority: Sealing, tmp_path: Path, name: str, reason: str
+    ) -> None:
+        shutil.copytree(authority.folder, tmp_path / "trust")
+        (tmp_path / "trust/former/timestamps").mkdir(parents=True)
+        shutil.copy(authority.folder / "authority.pem", tmp_path / "trust/former" / name)
+        with pytest.raises(BadInput, match=reason):
+            Trust.read(tmp_path / "trust")
+
+
 class TestCustody:
     @staticmethod
     def records(good: GoodBundle) -> list[CustodyRecord]:
