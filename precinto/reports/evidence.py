@@ -68,7 +68,7 @@ def evidence_report(
         "items": [[item.name, str(item.size), item.sha256] for item in manifest.items],
         "missing": [[one.what[:160], one.reason] for one in listed],
         "unlisted": len(manifest.missing) - len(listed),
-        "findings": [[one.weight.value, one.detail, one.source] for one in findings],
+        "findings": [[one.weight.value, one.kind.value, one.detail, one.source] for one in findings],
         "stamps": [[stamp.authority, _moment(stamp.at), stamp.token] for stamp in stamps],
         "custody": [[str(one.seq), _moment(one.at), one.actor, one.act.value, one.detail] for one in custody],
         "picture": picture is not None,
