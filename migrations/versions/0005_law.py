@@ -1,0 +1,19 @@
+"""signed decisions, orders with versions and releases, objections.
+
+Revision: 0005, follows 0004.
+"""
+
+from __future__ import annotations
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""
+
+
+def downgrade() -> None:
+    """Nothing yet."""
