@@ -28,8 +28,22 @@ class Outcome(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     RETURN = "return"
+    RELEASE = "release"
+    """Approves under a standing order: its officers have approved title, scope and window before."""
     REVOKE = "revoke"
     """Ends an order in force before its time; one reviewer suffices, for lifting a block harms nobody's defence."""
+    STAY = "stay"
+    """Suspends an order in force: its block is lifted, and may come back."""
+    RESUME = "resume"
+    """Ends a stay: the block comes back, for what is left of the order."""
+    RENEW = "renew"
+    """Lengthens an order in force, before its end."""
+    UPHOLD = "uphold"
+    """An objection is right: the order ends."""
+    DISMISS = "dismiss"
+    """An objection is wrong: the order stands."""
+    ENACT = "enact"
+    """Approves a standing order."""
 
 
 class Role(StrEnum):
@@ -38,6 +52,10 @@ class Role(StrEnum):
     OPERATOR = "operator"
     REVIEWER = "reviewer"
     LEGAL_HEAD = "legal_head"
+    DUTY_OFFICER = "duty_officer"
+    AUDITOR = "auditor"
+    PARTNER = "partner"
+    ISP = "isp"
 
 
 class Officer(Value):
