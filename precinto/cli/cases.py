@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from precinto.cli.opened import Opened
     from precinto.desk import Desk
+    from precinto.domain.evidence import Finding
     from precinto.domain.referral_files import BadRow, GoodRow
     from precinto.store.overview import CaseFile, CaseLine
 
@@ -102,14 +103,31 @@ async def _plan(here: Opened, rows: list[GoodRow], officer: str) -> list[dict[st
     from precinto.domain.evidence import guard
 
     review.operator(here.registry.officers, officer)
+    lists = here.guardlists
     planned: list[dict[str, Any]] = []
     seen: set[str] = set()
     for row in rows:
         case, opens = await here.store.intake.place(row.referral.target)
-        held = [finding.detail for finding in guard(row.referral.target, here.guardlists)]
-        planned.append({**_place(row), "case": case, "opened": opens and case not in seen, "findings": held})
+        found = _grouped(guard(row.referral.target, lists))
+        planned.append({**_place(row), "case": case, "opened": opens and case not in seen, "findings": found})
         seen.add(case)
     return planned
+
+
+def _grouped(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings of one kind and weight as one, with every list that says so."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in sorted(findings, key=lambda finding: not finding.holds):
+        groups.setdefault((finding.kind, finding.weight), []).append(finding)
+    return [
+        {
+            "kind": kind,
+            "weight": weight,
+            "lists": list(dict.fromkeys(finding.source for finding in group)),
+            "details": list(dict.fromkeys(finding.detail for finding in group)),
+        }
+        for (kind, weight), group in groups.items()
+    ]
 
 
 def _place(row: GoodRow) -> dict[str, Any]:
@@ -118,13 +136,21 @@ def _place(row: GoodRow) -> dict[str, Any]:
 
 def _print_taken(taken: list[dict[str, Any]], bad: list[BadRow]) -> None:
     columns = ("file", "line", "target", "case", "what becomes of it", "hold")
+    told: dict[str, list[dict[str, Any]]] = {}
     rows = table(*columns, fixed=("line", "target", "case"))
     for row in taken:
         became = "known already" if row.get("known") else "opens" if row["opened"] else "joins the open case"
-        held = "; ".join(row["findings"]) if "findings" in row else "two reviewers" if row["hold"] else ""
-        rows.add_row(row["file"], str(row["line"]), row["target"], row["case"], became, held)
+        found = told.setdefault(row["target"], row.get("findings", []))
+        held = row.get("hold", False) or any(finding["weight"] == "hold" for finding in found)
+        rows.add_row(
+            row["file"], str(row["line"]), row["target"], row["case"], became, "two reviewers" if held else ""
+        )
     if taken:
         stdout().print(rows)
+    for target, findings in told.items():
+        for one in findings:
+            kind = one["kind"].replace("_", " ")
+            stdout().print(f"{target}: {one['weight']}, {kind}: {'; '.join(one['lists'])}", soft_wrap=True)
     for row in bad:
         stderr().print(f"{row.file}: line {row.line}: {row.column}: {row.reason}", soft_wrap=True)
 

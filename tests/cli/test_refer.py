@@ -100,6 +100,25 @@ class TestDryRun:
         assert held == ["y2mate.com", "y2mate.com", "tramites.gob.pe"]
         assert counts(database) == NOTHING
 
+    def test_a_name_on_several_lists_is_one_finding_that_names_them(self, command: Command, tmp_path: Path) -> None:
+        path = file(tmp_path, row("tramites.gob.pe"), row("tramites.gob.pe", "R-2"), row("yout.com"))
+        first, _, plain = command("refer", path, "--dry-run", "--json").json["referrals"]
+        [found] = first["findings"]
+        assert (found["kind"], found["weight"]) == ("protected_name", "hold")
+        assert [name.partition(",")[0] for name in found["lists"]] == [
+            "Domains of governments and armed forces", "Peru: the state outside gob.pe", "test list"
+        ]  # fmt: skip
+        assert found["details"] == ["tramites.gob.pe is gob.pe or below it (government)"]
+        assert plain["findings"] == []
+
+    def test_people_see_each_target_that_is_held_once_with_the_lists(self, command: Command, tmp_path: Path) -> None:
+        path = file(tmp_path, row("tramites.gob.pe"), row("tramites.gob.pe", "R-2"), row("yout.com"))
+        lines = command("refer", path, "--dry-run").out.splitlines()
+        assert ["two reviewers" in line for line in lines[1:4]] == [True, True, False]
+        [told] = lines[4:]
+        assert told.startswith("tramites.gob.pe: hold, protected name: Domains of governments and armed forces, 20")
+        assert told.endswith("; test list")
+
     @pytest.mark.usefixtures("engine")
     def test_it_names_the_cases_that_the_real_one_opens(self, command: Command) -> None:
         planned = command("refer", str(EXAMPLE), "--dry-run", "--json").json["referrals"]
