@@ -204,9 +204,11 @@ class GuardLists:
         head = _reversed(name)
         first, last = bisect_left(self._sorted, head + "."), bisect_left(self._sorted, head + "/")
         names = (_reversed(text) for text in self._sorted[first:last])
-        found = [(rank or 0, text, one) for text in names for one, rank in self._exact[Form.NAMES][text]]
-        ordered = [_match(one, text, rank) for rank, text, one in sorted(found, key=lambda f: (f[0], f[1], f[2].id))]
-        return ordered + [_own(e) for e in self._own if e.name != name and within(e.name, name)]
+        found = [(rank, text, one) for text in names for one, rank in self._exact[Form.NAMES][text]]
+        found.sort(key=lambda entry: (entry[0] or 0, entry[1], entry[2].id))
+        return [_match(one, text, rank) for rank, text, one in found] + [
+            _own(e) for e in self._own if e.name != name and within(e.name, name)
+        ]
 
     def around(self, address: str) -> list[Match]:
         """Entries whose range holds the address; what is no address is in none."""

@@ -78,6 +78,10 @@ class TestNames:
         assert match.reason == "top site, among the first 10"
         assert match.source == "top_site list, 2026-11-01"
 
+    def test_an_entry_below_that_has_no_rank_is_given_none(self) -> None:
+        (match,) = GuardLists([listed(ListKind.BANK, "www.bank.com")]).below("bank.com")
+        assert match.reason == "bank"
+
     def test_only_ranks_up_to_the_lists_own_bound_hold(self) -> None:
         assert [match.holds for name in ("google.com", "small.com") for match in NAMES.above(name)] == [True, False]
 
