@@ -58,7 +58,9 @@ format: $(READY) ## Put the code into the house's form
 	@$(BIN)/ruff check --quiet --fix .
 
 .PHONY: bench
-bench: setup ## Measure what a case costs, beside its twin and the naive shape
+bench: setup ## Measure what a capture, reading its record, and a case cost, each beside a twin or peer
+	@$(BIN)/python -m bench.captures
+	@$(BIN)/python -m bench.decoding
 	@$(BIN)/python -m bench.cases
 
 .PHONY: histories
