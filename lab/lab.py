@@ -34,6 +34,8 @@ from lab.names import (
     NORTE_KEY,
     RDAP_ADDRESS,
     RPZ_ZONE,
+    SECOND_CONTROL,
+    SECOND_CONTROL_ADDRESS,
     SENDER,
     SUR_ADDRESS,
     TIMESTAMP_ADDRESS,
@@ -70,6 +72,7 @@ class Lab:
         mail: Where sur's mail server is.
         mailbox: What it took.
         control: A resolver under no policy.
+        second_control: Another one, which is asked beside it.
         timestamps: The time-stamp authorities by name; their roots are not the sites'.
         pids: Process id of each daemon; the other servers are in the process that opened the lab.
     """
@@ -89,6 +92,7 @@ class Lab:
     mail: Resolver
     mailbox: Mailbox
     control: Resolver
+    second_control: Resolver
     timestamps: dict[str, Clock]
     pids: dict[str, int]
 
@@ -106,12 +110,13 @@ class Lab:
 
     @property
     def resolvers(self) -> dict[str, Resolver]:
-        """Resolver of each ISP by id, and the control."""
+        """Resolver of each ISP by id, and the two controls."""
         return {
             "norte": self.norte.resolver,
             "sur": self.sur.resolver,
             "andes": self.andes.resolver,
             CONTROL: self.control,
+            SECOND_CONTROL: self.second_control,
         }
 
     async def resolve(self, where: str, name: str) -> Answer:
@@ -153,6 +158,7 @@ class _Opening:
         self._sur = Resolver(SUR_ADDRESS, self._book.take(SUR_ADDRESS))
         self._andes = Resolver(ANDES_ADDRESS, self._book.take(ANDES_ADDRESS))
         self._control = Resolver(CONTROL_ADDRESS, self._book.take(CONTROL_ADDRESS))
+        self._second_control = Resolver(SECOND_CONTROL_ADDRESS, self._book.take(SECOND_CONTROL_ADDRESS))
 
     async def open(self) -> Lab:
         # Resolvers remember a root that does not answer for seconds: the root comes first.
@@ -166,16 +172,20 @@ class _Opening:
             self._start_norte(keys[NORTE_KEY]),
             self._start_unbound("sur", self._sur),
             self._start_unbound("andes", self._andes),
-            self._start_unbound("control", self._control),
+            self._start_unbound(CONTROL, self._control),
+            self._start_unbound(SECOND_CONTROL, self._second_control),
         )
-        reach = Reach(self._control, self._norte, self._primary, self._sur, mail, andes, keys[UPDATER_KEY], timestamps)
+        reach = Reach(
+            controls=(self._control, self._second_control), norte=self._norte, primary=self._primary, sur=self._sur,
+            mail=mail, andes=andes, updater_secret=keys[UPDATER_KEY], timestamps=timestamps,
+        )  # fmt: skip
         return Lab(
             folder=self._folder, ca=ca.pem, ports=ports, root=self._root_port,
             registry=write_registry(self._folder, ca.pem, reach),
             rdap=registries, networks=write_networks(self._below("networks")),
             primary=self._primary, updater_secret=keys[UPDATER_KEY], norte=Norte(self._norte), sur=sur, andes=andes,
-            mail=mail, mailbox=mailbox, control=self._control, timestamps=timestamps,
-            pids=self._children.pids,
+            mail=mail, mailbox=mailbox, control=self._control, second_control=self._second_control,
+            timestamps=timestamps, pids=self._children.pids,
         )  # fmt: skip
 
     def _below(self, name: str) -> Path:

@@ -56,6 +56,7 @@ BIND_ADDRESS = "127.0.0.1"
 SUR_ADDRESS = "127.0.0.12"
 ANDES_ADDRESS = "127.0.0.13"
 CONTROL_ADDRESS = "127.0.0.14"
+SECOND_CONTROL_ADDRESS = "127.0.0.15"
 TIMESTAMP_ADDRESS = "127.0.0.1"
 RDAP_ADDRESS = "127.0.0.1"
 
@@ -67,8 +68,8 @@ NORTE_KEY = "norte"
 SENDER = "orders@autoridad.test"
 ABUSE_DESK = "orders@sur.test"
 
-CONTROL = "control"
-"""What ``Lab.resolve`` calls the resolver that stands under no ISP's policy."""
+CONTROL, SECOND_CONTROL = "control", "second-control"
+"""What ``Lab.resolve`` calls the resolvers that stand under no ISP's policy."""
 
 
 def host_of(name: str) -> Host | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ _OFFICERS = {
 class Reach:
     """Where the registry's parties are."""
 
-    control: Resolver
+    controls: tuple[Resolver, ...]
     norte: Resolver
     primary: Resolver
     sur: Resolver
@@ -45,7 +46,7 @@ def write_registry(folder: Path, ca: Path, reach: Reach) -> Path:
     path = folder / "registry.toml"
     path.write_text(f"""# Written by the lab each time it starts.
 authority = "autoridad"
-control_resolvers = ["{reach.control}"]
+control_resolvers = {json.dumps([str(one) for one in reach.controls])}
 canary = "{CANARY}"
 sinkholes = ["{SINKHOLE_ADDRESS}"]
 

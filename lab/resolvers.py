@@ -1,4 +1,4 @@
-"""Recursive resolvers: those of the ISPs and the control, and how to ask one.
+"""Recursive resolvers: those of the ISPs and the two controls, and how to ask one.
 
 All of them start at the lab's own root. Port 53 needs privileges, so referrals cannot be followed to where they
 point: BIND is told the port that every server has (``port``), Unbound the server of every zone (``stub-zone``).

@@ -24,7 +24,7 @@ from precinto.adapters.investigators.networks import Networks
 from precinto.registry import read_registry
 from tests.lab.notices import until
 
-DAEMONS = {"root", "primary", "norte", "sur", "andes", "control"}
+DAEMONS = {"root", "primary", "norte", "sur", "andes", "control", "second-control"}
 
 
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
@@ -179,7 +179,8 @@ async def test_the_product_is_told_where_everything_is(lab: Lab) -> None:
             if key.endswith("_file"):
                 assert (lab.registry.parent / value).is_file()
     read = read_registry(lab.registry)
-    assert read.control_resolvers == (str(lab.control),)
+    assert read.control_resolvers == (str(lab.control), str(lab.second_control))
+    assert lab.control.address != lab.second_control.address
     assert read.canary in {host.name for host in HOSTS}
     for secret in (lab.folder / "secrets").iterdir():
         assert secret.stat().st_mode & 0o777 == 0o600

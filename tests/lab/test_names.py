@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from lab.lab import Lab
-from lab.names import CONTROL, HOSTS, host_of
+from lab.names import CONTROL, HOSTS, SECOND_CONTROL, host_of
+from precinto.adapters.investigators.names import Names
+from precinto.adapters.investigators.reach import Reach
+from precinto.registry import read_registry
 
-EVERYWHERE = pytest.mark.parametrize("where", ["norte", "sur", "andes", CONTROL])
+EVERYWHERE = pytest.mark.parametrize("where", ["norte", "sur", "andes", CONTROL, SECOND_CONTROL])
 
 
 @EVERYWHERE
@@ -25,6 +30,17 @@ async def test_a_name_outside_the_lab_does_not_exist(lab: Lab, where: str, name:
     answer = await lab.resolve(where, name)
     assert answer.addresses == ()
     assert answer.rcode in ("NXDOMAIN", "NOERROR")  # "biz" is an empty name between the root and flvto.biz
+
+
+async def test_of_a_target_two_resolvers_and_the_zones_own_server_are_asked(lab: Lab) -> None:
+    """What the product finds out in here lacks nobody's answer."""
+    resolvers = read_registry(lab.registry).control_resolvers
+    reach = Reach(resolvers, {**lab.ports, 53: lab.root}, seconds=5)
+    found = await Names(resolvers, reach).find("flvto.biz", "flvto.biz", asyncio.get_running_loop().time() + 10)
+    asked = {(one["server"]["role"], one["server"]["address"]) for one in found.document["answers"]}
+    assert len(asked) == 3
+    assert found.document["differences"] == []
+    assert found.missing == ()
 
 
 def test_a_name_belongs_to_the_host_above_it() -> None:
