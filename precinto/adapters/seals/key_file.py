@@ -22,6 +22,8 @@ from precinto.domain.errors import BadInput, Unavailable
 EXPIRES_SOON = timedelta(days=30)
 """From this long before the certificate's end on, each seal warns of it."""
 
+SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
 _LARGEST_KEY = 2**16
 
 log = structlog.get_logger(__name__)
@@ -58,25 +60,35 @@ class FileKeySealer:
         Raises:
             Unavailable: It cannot be read.
         """
-        return self._chain()[0].not_valid_after_utc
+        return _read_chain(self._certificates)[0].not_valid_after_utc
 
     def _sign(self, content: bytes) -> bytes:
-        key = _read_key(self._key)
-        own, *others = self._chain()
-        if own.public_key() != key.public_key():
-            raise Unavailable(f"{self._certificates}: the first certificate is not that of the key {self._key}")
-        _check_validity(own)
+        key, (own, *others) = read_signing_key(self._key, self._certificates)
         builder = PKCS7SignatureBuilder().set_data(content).add_signer(own, key, hashes.SHA256())
         for other in others:
             builder = builder.add_certificate(other)
         options = [PKCS7Options.DetachedSignature, PKCS7Options.Binary, PKCS7Options.NoCapabilities]
         return builder.sign(Encoding.DER, options)
 
-    def _chain(self) -> Sequence[x509.Certificate]:
-        try:
-            return read_certificates(self._certificates)
-        except BadInput as error:
-            raise Unavailable(str(error)) from error
+
+def read_signing_key(key: Path, certificates: Path) -> tuple[SigningKey, Sequence[x509.Certificate]]:
+    """The key, and its certificates from its own on; both are good for signing now.
+
+    Raises:
+        Unavailable: As ``FileKeySealer.sign``.
+    """
+    read, chain = _read_key(key), _read_chain(certificates)
+    if chain[0].public_key() != read.public_key():
+        raise Unavailable(f"{certificates}: the first certificate is not that of the key {key}")
+    _check_validity(chain[0])
+    return read, chain
+
+
+def _read_chain(certificates: Path) -> Sequence[x509.Certificate]:
+    try:
+        return read_certificates(certificates)
+    except BadInput as error:
+        raise Unavailable(str(error)) from error
 
 
 def _check_validity(certificate: x509.Certificate) -> None:
@@ -87,7 +99,7 @@ def _check_validity(certificate: x509.Certificate) -> None:
         log.warning("sealing_certificate_expires", subject=name_of(certificate), until=until.isoformat())
 
 
-def _read_key(path: Path) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+def _read_key(path: Path) -> SigningKey:
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
