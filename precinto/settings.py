@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     lab_ports: dict[int, int] = Field(default={}, description="Lab mode: real port to the lab's port.")
     lab_ca: Path | None = Field(default=None, description="Lab mode: the lab's certificate authority (PEM).")
     officer: str = Field(default="", description="Id of the officer who acts; empty: named with each command.")
+    keys: Path | None = Field(
+        default=None, description="Folder of the officers' keys on this machine; empty: below the home folder."
+    )
+    passphrase_file: Path | None = Field(
+        default=None, description="File with the passphrase of the officer's key; empty: asked for."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR."
     )
@@ -94,6 +100,11 @@ class Settings(BaseSettings):
     def sealing_folder(self) -> Path:
         """The sealing key's folder, with the default filled in."""
         return self.sealing or self.home / "sealing"
+
+    @property
+    def keys_folder(self) -> Path:
+        """The folder of the officers' keys, with the default filled in."""
+        return self.keys or self.home / "keys"
 
 
 def load_settings(*, beside_up: bool = True) -> Settings:

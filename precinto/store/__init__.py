@@ -9,6 +9,7 @@ from precinto.store.database import Database
 from precinto.store.evidence import EvidenceStore
 from precinto.store.intake import IntakeStore
 from precinto.store.notification import NotificationStore
+from precinto.store.officer_keys import OfficerKeyStore
 from precinto.store.review import ReviewStore
 from precinto.store.verification import VerificationStore
 
@@ -25,3 +26,4 @@ class Store:
         self.review = ReviewStore(database)
         self.notification = NotificationStore(database)
         self.verification = VerificationStore(database)
+        self.officer_keys = OfficerKeyStore(database)

@@ -1,0 +1,1 @@
+"""Where officers keep the keys that they sign decisions with."""
