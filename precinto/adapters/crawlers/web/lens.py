@@ -87,11 +87,17 @@ class Lens:
 
     async def document(self, name: str) -> bytes:
         """The page's document as it stands now, in HTML, cut to ``HTML``; ``name`` as above."""
-        tree = (await self._send("Page.getFrameTree"))["frameTree"]
-        text = str(await self._evaluate(self._session, tree["frame"]["id"], _DOCUMENT % HTML))
+        text = str(await self._here(_DOCUMENT % HTML))
         if len(text) >= HTML:
             self.cuts.append(f"{name}: the first {HTML} characters")
         return text.encode(errors="replace")
+
+    async def complete(self) -> bool:
+        """Whether the page's document has everything that it loads with."""
+        try:
+            return await self._here("document.readyState") == "complete"
+        except Error:
+            return False  # the page is between two documents
 
     async def printed(self) -> bytes:
         """A PDF as the browser prints the page: laid out anew for paper, so not what the window showed.
@@ -184,6 +190,11 @@ class Lens:
             except Error:
                 return None  # it is reached by the session of the frame around it, or it went away
         return self._others[frame]
+
+    async def _here(self, script: str) -> Any:
+        """What a script says of the page's own document."""
+        tree = (await self._send("Page.getFrameTree"))["frameTree"]
+        return await self._evaluate(self._session, tree["frame"]["id"], script)
 
     async def _evaluate(self, session: CDPSession, frame: str, script: str) -> Any:
         world = await _sent(session, "Page.createIsolatedWorld", {"frameId": frame, "worldName": "lens"})

@@ -77,6 +77,11 @@ class Record:
         """What the page said and tried: console, errors, dialogs, windows, downloads."""
         return {"events": self._events, "unrecorded": self._dropped["events"], "dialogs": self.dialogs}
 
+    def asked(self) -> list[tuple[str, str | None]]:
+        """The address of each document that was asked for, as ``chain``, and the browser's word if it did not come."""
+        entries = ((request, self._entries.get(request)) for request in self._documents)
+        return [(request.url, entry["failure"] if entry else None) for request, entry in entries]
+
     def chain(self) -> list[dict[str, Any]]:
         """Address and status of each document: the first, its redirects, and where the page went on its own."""
         entries = [self._entries.get(request) for request in self._documents]

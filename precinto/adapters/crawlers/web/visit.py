@@ -37,11 +37,14 @@ from precinto.domain.recipes import Click, Download, Open, Play, Recipe, Type
 from precinto.ports import CapturedFile
 
 _SETTLE_SECONDS = 3.0  # for the network to fall silent after the load; players never do
+_LOOK_SECONDS = 0.5
 _ASK_SECONDS = 10.0
 _EVENT_SECONDS = 2.0
 _NO_CONNECTION = re.compile(r"net::ERR_(TUNNEL_|CONNECTION_|EMPTY_RESPONSE|SOCKET_|SSL_)")
 _DOWNLOAD = re.compile(r"Download is starting|net::ERR_ABORTED")
 _NET_ERROR = re.compile(r"net::ERR_\w+")
+_WEB = ("http://", "https://")
+_MADE_BY_A_PAGE = ("blob:http://", "blob:https://")
 _PRINT = "laid out anew for paper by the browser's print function: not what the window showed"
 
 
@@ -83,6 +86,7 @@ class Visit:
         self._opened: list[dict[str, Any]] = []
         self._found: dict[str, Any] = {"url": None, "status": None, "headers": [], "server": None, "tls": None}
         self._problems: list[Missing] = []
+        self._address, self._before = "", 0
         self._acted = False
         self._halted: str | None = None
         self._gone: str | None = None
@@ -100,6 +104,8 @@ class Visit:
                 await self._keep_found(tools)
             elif self._there:
                 await tools.keeper.left()
+            else:
+                self._problems.append(Missing(what="end.html", reason=(self._gone or self._whereabouts())[:500]))
         finally:
             self.failure = self.failure or self._steps.failure
             steps = {"recipe": self._recipe.digest(), "steps": self._steps.told}
@@ -128,7 +134,7 @@ class Visit:
     @property
     def _there(self) -> bool:
         """Whether the window shows the site: after a failure, Chromium shows a page of its own."""
-        return self._gone is None and self._page.url.startswith(("http://", "https://"))
+        return self._gone is None and self._page.url.startswith((*_WEB, *_MADE_BY_A_PAGE))
 
     async def _instruments(self) -> _Instruments:
         session = await self._context.new_cdp_session(self._page)
@@ -166,9 +172,11 @@ class Visit:
 
     async def _open_first(self, addresses: Sequence[str], seconds: float, tools: _Instruments) -> None:
         for address in addresses:
-            self.failure = await self._open(address, seconds)
+            self._address, self._before = address, len(self.record.asked())
+            self.failure = await self._open(address, seconds, tools.lens)
             self._opened.append({"url": address, "failure": self.failure})
-            if self.failure is None or not _NO_CONNECTION.search(self.failure):
+            answered = len(self._asked) > 1  # with a redirect: it was the next address that failed
+            if self.failure is None or answered or not _NO_CONNECTION.search(self.failure):
                 break
             # The browser's own error page comes a moment after the error, and would break off what is opened next.
             await self._page.wait_for_url("chrome-error://**", wait_until="commit")
@@ -179,11 +187,13 @@ class Visit:
         if self.failure:
             raise NotDone(self.failure)
 
-    async def _open(self, address: str, seconds: float) -> str | None:
+    async def _open(self, address: str, seconds: float, lens: Lens) -> str | None:
         """Load an address; returns why that failed, or None."""
         try:
-            response = await self._page.goto(address, wait_until="load", timeout=seconds * 1000)
-        except OutOfPatience:
+            async with asyncio.timeout(seconds):
+                response = await self._page.goto(address, wait_until="commit", timeout=seconds * 1000)
+                await self._loaded(lens)
+        except (OutOfPatience, TimeoutError):
             reason = f"not loaded within {seconds:g} s"
             await self._halt(reason)
             return f"{address}: {reason}"
@@ -191,23 +201,54 @@ class Visit:
             if _DOWNLOAD.search(error.message):
                 with suppress(TimeoutError):  # what is told of the download comes a moment later, if it was one
                     await asyncio.wait_for(self.record.download.wait(), _EVENT_SECONDS)
-            return self._reason(address, error)
+            found = _NET_ERROR.search(error.message)
+            return f"{address}: {self._whereabouts(found[0] if found else first_line(error))}"
         with suppress(OutOfPatience):  # a page that is never silent is no failure
             await self._page.wait_for_load_state("networkidle", timeout=_SETTLE_SECONDS * 1000)
+        if not self._there:
+            return f"{address}: {self._gone or self._whereabouts()}"
         if response is not None and response.status >= 400:
             return f"{address}: answered {response.status} {readable(response.status_text)}".rstrip()
         return None
 
-    def _reason(self, address: str, error: Error) -> str:
-        """What went wrong, by the browser, and why the guard made no connection, where it made none."""
-        found = _NET_ERROR.search(error.message)
-        words = found[0] if found else first_line(error)
-        why = self._guard.why(*place(address))
-        return f"{address}: {words} ({why})" if why else f"{address}: {words}"
+    async def _loaded(self, lens: Lens) -> None:
+        """Wait until the page has loaded.
+
+        One that sends its visitor to another program (``mailto:``) stays, but never has its load event.
+        """
+        while True:
+            with suppress(OutOfPatience):
+                return await self._page.wait_for_load_state("load", timeout=_LOOK_SECONDS * 1000)
+            if self._left_aside and await lens.complete():
+                return None
+
+    @property
+    def _asked(self) -> list[tuple[str, str | None]]:
+        """The documents that the address opened last led to: their addresses, and what the browser says if one failed."""
+        return self.record.asked()[self._before :]
+
+    @property
+    def _left_aside(self) -> bool:
+        """Whether the page asked for something that is not of the web, and so stayed where it was."""
+        return any(not url.startswith(_WEB) for url, _ in self._asked)
+
+    def _whereabouts(self, words: str | None = None) -> str:
+        """Where the page went and what went wrong there, and why the guard made no connection, where it made none.
+
+        Args:
+            words: What the browser says; if None, what it said of the document that was asked for last.
+        """
+        url, failure = (self._asked or [(self._address, None)])[-1]
+        failed = self._page.url.startswith("chrome-error:")
+        words = words or (failed and failure) or f"the page went to {readable(self._page.url)}"
+        at = f" at {readable(url)}" if url != self._address else ""
+        why = self._guard.why(*place(url))
+        return f"{words}{at} ({why})" if why else f"{words}{at}"
 
     async def _keep_found(self, tools: _Instruments) -> None:
         """Keep the page as it was found, and what the browser knows of the connection that it came through."""
         if not self._there:
+            self.failure = self.failure or self._gone or self._whereabouts()
             return
         self._found["url"] = readable(self._page.url)
         if document := self.record.document:

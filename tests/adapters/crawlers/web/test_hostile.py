@@ -17,6 +17,7 @@ import pytest
 from precinto.adapters.crawlers.web import browser
 from precinto.adapters.crawlers.web.crawler import WebCrawler
 from precinto.adapters.crawlers.web.limits import Limits
+from precinto.domain.recipes import RecipeBook, Wait
 from precinto.ports import Capture
 from precinto.wire.pcapng import read_wire
 from tests.adapters.crawlers.web.captures import ONLY_OPEN, content, domain, facts, leftovers, rules, size, url
@@ -104,8 +105,31 @@ class TestQuestionsAndWindows:
         (tmp_path / "capture").mkdir()
         servers.pages["example.com/"] = page("location = 'mailto:a@example.com'")
         capture = await small.capture(url("https://example.com/"), tmp_path / "capture")
+        assert capture.failure is None
         assert kept(capture)
         assert not started.exists()
+
+    @pytest.mark.parametrize("to", ["mailto:a@example.com", "intent://example.com/#Intent;end", "tel:1"])
+    async def test_a_page_that_hands_its_visitor_to_another_program_stays_and_is_kept_whole(
+        self, to: str, small: WebCrawler, servers: Web, tmp_path: Path
+    ) -> None:
+        """Its load event never comes, in no browser; what it loads does."""
+
+        async def slow(writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(1.5)
+            writer.write(response("document.title = 'late'", "200 OK", "text/javascript"))
+
+        servers.pages |= {
+            "example.com/": page(f"location = '{to}'", "<script async src=/late.js></script>"),
+            "example.com/late.js": slow,
+        }
+        capture = await small.capture(url("https://example.com/"), tmp_path)
+        answer = facts(capture, "response.json")
+        assert (capture.failure, answer["halted"]) == (None, None)
+        assert kept(capture)
+        assert b"<title>late</title>" in content(capture, "page.html")
+        assert answer["url"] == "https://example.com/"
+        assert answer["chain"][1]["url"].startswith(to.partition("#")[0])
 
     async def test_windows_that_nobody_asked_for_stay_shut(
         self, small: WebCrawler, servers: Web, tmp_path: Path
@@ -167,6 +191,49 @@ class TestTime:
         capture = await small.capture(url("https://example.com/"), tmp_path)
         assert capture.failure == "https://example.com/: not loaded within 5 s"
         assert kept(capture)
+
+    @pytest.mark.parametrize(
+        ("script", "why"),
+        [
+            ("location = 'about:blank'", "the page went to about:blank"),
+            ("location = 'https://nowhere.example.com/'", "the name does not exist (NXDOMAIN))"),
+            ("location = 'https://example.com:22/'", "net::ERR_UNSAFE_PORT at https://example.com:22/"),
+        ],
+        ids=["blank", "no name", "port"],
+    )
+    async def test_a_page_that_goes_away_before_it_is_seen_is_a_failure_that_says_where(
+        self, script: str, why: str, small: WebCrawler, servers: Web, tmp_path: Path
+    ) -> None:
+        servers.pages["example.com/"] = page(script)
+        capture = await small.capture(url("https://example.com/"), tmp_path)
+        assert str(capture.failure).startswith("https://example.com/: ")
+        assert str(capture.failure).endswith(why)
+
+    async def test_a_page_that_goes_away_while_it_is_looked_at_is_a_failure_too(
+        self, servers: Web, resolver: Names, tmp_path: Path
+    ) -> None:
+        scroll = (*ONLY_OPEN.recipes[0].steps, Wait(do="wait", seconds=3))
+        book = RecipeBook(recipes=(ONLY_OPEN.recipes[0].model_copy(update={"steps": scroll}),))
+        crawler = WebCrawler(
+            None, [resolver.address], servers.ports, servers.ca, timedelta(seconds=SECONDS), book, LIMITS
+        )
+        servers.pages["example.com/"] = page(
+            "onload = () => setTimeout(() => location = 'https://nowhere.example.com/', 2500)"
+        )
+        capture = await crawler.capture(url("https://example.com/"), tmp_path)
+        assert "at https://nowhere.example.com/ (does not resolve" in str(capture.failure)
+        assert {file.name for file in capture.files} & {"viewport.png", "page.html"} == {"viewport.png"}
+
+    async def test_a_page_that_makes_itself_anew_is_kept_as_it_is(
+        self, small: WebCrawler, servers: Web, tmp_path: Path
+    ) -> None:
+        servers.pages["example.com/"] = page(
+            "location = URL.createObjectURL(new Blob(['<h1>here</h1> moved'], {type: 'text/html'}))"
+        )
+        capture = await small.capture(url("https://example.com/"), tmp_path)
+        assert capture.failure is None
+        assert kept(capture)
+        assert b"moved" in content(capture, "page.html")
 
     async def test_redirects_without_end_are_a_failure(self, small: WebCrawler, servers: Web, tmp_path: Path) -> None:
         servers.pages["example.com/"] = response("", "302 Found", "text/html", "Location: /")

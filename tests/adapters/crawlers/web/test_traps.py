@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from precinto.adapters.crawlers.web.crawler import WebCrawler
-from tests.adapters.crawlers.web.captures import ONLY_OPEN, content, rules, url
+from tests.adapters.crawlers.web.captures import ONLY_OPEN, content, domain, rules, url
 from tests.adapters.internet import (
     FORBIDDEN,
     PUBLIC,
@@ -173,12 +173,35 @@ async def test_no_way_of_asking_leads_inside(
     assert set(capture.addresses) <= {"example.com", "rebind.example.com"}
 
 
-@pytest.mark.parametrize("to", ["http://169.254.169.254/latest/meta-data/", "http://[::1]/", "http://2130706433/"])
-async def test_a_site_that_sends_its_visitors_inside_is_a_failure(
-    to: str, outside: WebCrawler, site: Web, set_traps: Traps, tmp_path: Path
+WAYS_OFF = {
+    "redirect": ("", "302 Found", "Location: {to}"),
+    "script": ("<script>location = '{to}'</script>", "200 OK", "X-A: b"),
+    "later": ("<script>onload = () => location = '{to}'</script>", "200 OK", "X-A: b"),
+    "refresh": ("<meta http-equiv=refresh content='0;url={to}'>", "200 OK", "X-A: b"),
+}
+"""Body, status and a header field of a page that leads elsewhere."""
+
+
+@pytest.mark.parametrize("way", WAYS_OFF)
+@pytest.mark.parametrize(
+    ("to", "at", "reason"),
+    [
+        ("http://169.254.169.254/latest", "http://169.254.169.254/latest", "169.254.169.254 is closed to captures"),
+        ("http://[::1]/", "http://[::1]/", "::1 is closed to captures: loopback"),
+        ("http://2130706433/", "http://127.0.0.1/", "127.0.0.1 is closed to captures: loopback"),
+        ("https://mixed.example.org/", "https://mixed.example.org/", "127.0.0.1 is closed to captures: loopback"),
+    ],
+    ids=["metadata", "loopback", "number", "name"],
+)
+async def test_a_site_that_sends_its_visitors_inside_is_a_failure_that_names_the_refusal(
+    to: str, at: str, reason: str, way: str, outside: WebCrawler, site: Web, set_traps: Traps, tmp_path: Path
 ) -> None:
-    site.pages["example.com/"] = response("", "302 Found", "text/html", f"Location: {to}")
-    capture = await outside.capture(url("https://example.com/"), tmp_path)
+    body, status, field = WAYS_OFF[way]
+    site.pages["example.com/"] = response(body.format(to=to), status, "text/html", field.format(to=to))
+    capture = await outside.capture(domain("example.com"), tmp_path)
     assert capture.failure is not None
-    assert any("closed to captures" in missing.reason for missing in capture.missing)
+    assert capture.failure.startswith("https://example.com/: net::ERR_")
+    assert f" at {at} ({reason}" in capture.failure
+    assert [reason in missing.reason for missing in capture.missing if missing.what == at] == [True]
+    assert site.hits.count("example.com/") == 1  # what answers over https is not asked again over http
     assert set_traps.hits == []

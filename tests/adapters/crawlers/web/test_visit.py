@@ -277,7 +277,7 @@ class TestAStepThatFails:
         storm = "while (true) alert(1)"
         servers.pages["example.com/"] = page(f"<button onclick='{storm}'>Convert</button>")
         capture = await visit(
-            Click(do="click", seconds=5, texts=("Convert",)), Type(do="type", value="link", selectors=("input",))
+            Click(do="click", seconds=20, texts=("Convert",)), Type(do="type", value="link", selectors=("input",))
         )
         assert missing(capture)["step 3 (type)"] == "not reached: its scripts were halted: 20 dialogs"
         assert names(capture) > FOUND | {"end.png"}
