@@ -20,14 +20,14 @@ from pathlib import Path
 import structlog
 from temporalio.testing import WorkflowEnvironment
 
-from precinto import stubs
+from precinto import shipped, stubs
 from precinto.domain.errors import CannotHere
 from precinto.supervisor import tied
 
 VERSION = "v1.5.1"
 """Of the Temporal CLI: server 1.29.1, UI 2.42.1. Later ones cannot be built from the Go module proxy."""
 
-_TOOL = Path(__file__).resolve().parents[1] / "tools" / "temporal"
+_TOOL = shipped.FOLDER / "tools" / "temporal"
 _PACKAGE = "github.com/temporalio/cli"
 _DOWNLOAD_SECONDS = 180
 _REPORT_SECONDS = 15

@@ -28,6 +28,7 @@ from precinto.domain.errors import BadInput
 from precinto.domain.guards import Entry, Form, GuardList, GuardLists, ListId, ListKind
 from precinto.domain.intake import registrable_domain, shared_platform
 from precinto.domain.model import Digest, Value
+from precinto.shipped import own_or_shipped
 
 MAX_BYTES = 64 * 1024 * 1024
 """Text of one list, in bytes; the million names of a top list take a third of it."""
@@ -55,11 +56,12 @@ class _File(Value):
 
 
 def read_guardlists(folder: Path) -> GuardLists:
-    """Read and check every list of a folder.
+    """Read and check every list of a folder, or of the shipped one of its name.
 
     Raises:
         BadInput: There is no list, or something in one is wrong; names file and line, or file and key.
     """
+    folder = own_or_shipped(folder)
     files = sorted(folder.glob("*.toml"))
     if not files:
         raise BadInput(f"{folder}: no guard lists (*.toml) are here")
@@ -209,9 +211,11 @@ def import_guardlist(folder: Path, file: Path, known: Mapping[str, Any]) -> tupl
         known: The fields of ``GuardList`` but digest and number of entries.
 
     Raises:
-        BadInput: The file cannot be read, is too large or holds no entry; a field is wrong; or the list that is
-            there has a later date.
+        BadInput: The file cannot be read, is too large or holds no entry; a field is wrong; the list that is there has
+            a later date; or the folder is not there, so that its one list would shut out those that are shipped.
     """
+    if (read := own_or_shipped(folder)) != folder:
+        raise BadInput(f"{folder}: no such folder; copy the lists that are shipped there first, from {read}")
     try:
         with file.open("rb") as opened:
             text = opened.read(MAX_BYTES + 1)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from precinto.cli.output import AsJson, Exit, emit, stdout
+from precinto.shipped import FOLDER
 
 if TYPE_CHECKING:
     from precinto.domain.referral_files import Row
     from precinto.settings import Settings
 
 REFERRALS = Path(__file__).resolve().parents[2] / "examples" / "referrals" / "stream-rippers.csv"
-PROCEDURE = Path(__file__).resolve().parents[2] / "procedures" / "demo.toml"
+PROCEDURE = FOLDER / "procedures" / "demo.toml"
 _MARK = ".precinto-demo"
 
 
@@ -34,8 +35,11 @@ def demo(
     Referral, evidence, review, three ISPs, a lie found and corrected, the end of the order, the measured unblock.
     """
     from precinto.domain import referral_files
+    from precinto.domain.errors import CannotHere
     from precinto.settings import Settings
 
+    if not REFERRALS.exists():
+        raise CannotHere("the demo and its lab are in the source tree, not in what was installed")
     rows = referral_files.read(REFERRALS.read_bytes(), REFERRALS.name)
     # Nothing of the environment: whoever has set up a real installation must be able to play the demo beside it.
     settings = Settings.model_construct(

@@ -22,11 +22,14 @@ async def lab_settings(settings: Settings) -> AsyncGenerator[tuple[Settings, Lab
 
     Raises:
         BadInput: A lab runs in this home already, or its path is too long.
-        CannotHere: A program that the lab needs is missing.
+        CannotHere: A program that the lab needs is missing, or the lab itself.
         Unavailable: The lab did not open, or a server of it died.
     """
-    from lab.errors import FolderTaken, LabError, MissingProgram
-    from lab.lab import open_lab
+    try:
+        from lab.errors import FolderTaken, LabError, MissingProgram
+        from lab.lab import open_lab
+    except ModuleNotFoundError as missing:
+        raise CannotHere(f"the lab is in the source tree, not in what was installed: {missing}") from missing
 
     refuse_non_loopback()
     settings.home.mkdir(parents=True, exist_ok=True)
