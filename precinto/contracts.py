@@ -7,25 +7,26 @@ replays.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import Field
 
 from precinto.domain.case import Closure, Stage
 from precinto.domain.model import Digest, Instant, Value
 
 
 class CaseStart(Value):
-    """What a case is started with: its id, and of its terms those that the workflow itself waits for.
+    """What a case is started with: its id. Its terms and everything else are in the database.
 
-    The whole snapshot of the terms is in the database, written when the case was opened.
+    Version 1, of release 0.1, held terms; such a case is taken up by a new run (docs/adr/0017).
+
+    Attributes:
+        resumed: The case is at work already: this run asks the database where it stands, and goes on there.
     """
 
-    v: Literal[1] = 1
+    v: Literal[2] = 2
     case: str
-    review: timedelta
-    order: timedelta
+    resumed: bool = False
 
 
 class CaseRef(Value):
@@ -35,17 +36,29 @@ class CaseRef(Value):
     case: str
 
 
-class Accepted(Value):
-    """What intake knows of the case.
+class Place(Value):
+    """Where a case stands, by its files: what the workflow goes by.
 
     Attributes:
-        hold: Two different reviewers must approve.
-        barred: Officers who referred or opened the case, by id.
+        stage: The stage.
+        round: The round of the review that runs or comes next, from 1.
+        closure: Why the case is closed.
+        due: End of the term that runs now.
+        order: The newest order.
+        version: Its version: each thing that is asked of the ISPs under it has one.
+        over: It has been revoked, in whatever way: it is to be ended now.
+        bundle: The newest bundle; for a run that takes the case up.
     """
 
     v: Literal[1] = 1
-    hold: bool
-    barred: tuple[str, ...]
+    stage: Stage
+    round: int
+    closure: Closure | None = None
+    due: Instant | None = None
+    order: str | None = None
+    version: int = 0
+    over: bool = False
+    bundle: Digest | None = None
 
 
 class CaptureTask(Value):
@@ -54,22 +67,18 @@ class CaptureTask(Value):
     An attempt that fails half-way is tried again in the same round, as an attempt and a bundle of its own.
     """
 
-    v: Literal[1] = 1
+    v: Literal[2] = 2
     case: str
-    round: int = Field(validation_alias=AliasChoices("round", "attempt"))  # ``attempt`` in histories of 0.1.0
-    review_until: Instant
+    round: int
 
 
 class Sealed(Value):
-    """A sealed bundle: its digest and the number of its files. What is in it, the database knows.
+    """A sealed bundle: its digest, the number of its files, and when the reviewers' term ends."""
 
-    ``hold``: two different reviewers must approve, by what intake and the proportionality file found.
-    """
-
-    v: Literal[1] = 1
+    v: Literal[2] = 2
     bundle: Digest
     items: int
-    hold: bool = False
+    due: Instant
 
 
 class StampTask(Value):
@@ -87,46 +96,82 @@ class Stamped(Value):
 
 
 class Escalation(Value):
-    """A term has passed and a human must be told."""
+    """The reviewers' term has passed at ``due`` and a human must be told; ``at`` is now."""
+
+    v: Literal[2] = 2
+    case: str
+    due: Instant
+    at: Instant
+
+
+class Escalated(Value):
+    """The next term of the review."""
 
     v: Literal[1] = 1
-    case: str
     due: Instant
 
 
-class Refusal(Value):
-    """A decision that was refused inside the workflow, for the ledger.
+class Filed(Value):
+    """What a case is told of a decision: the id under which its officer has filed it, signed."""
 
-    ``undone``: the case had taken it and took it back, because the files do not bear it out.
+    v: Literal[1] = 1
+    decision: str = Field(max_length=64)
+
+
+class Signed(Value):
+    """A decision as its officer signed it, for those who tell a case by signal. Its reasons must be on file."""
+
+    v: Literal[1] = 1
+    envelope: str = Field(max_length=4096)
+
+
+class AdmitTask(Value):
+    """Admit decisions, in this order, at ``at``: those that are filed by id, those that are not as envelopes."""
+
+    v: Literal[1] = 1
+    case: str
+    at: Instant
+    decisions: tuple[str, ...] = ()
+    envelopes: tuple[str, ...] = ()
+
+
+class Admission(Value):
+    """What came of one decision.
+
+    Attributes:
+        code: The rule that refused it; None where it was admitted.
+        reason: Why, in words.
+        needed: Approvals that are still needed.
     """
 
+    v: Literal[2] = 2
+    code: str | None = None
+    reason: str | None = None
+    needed: int = 0
+
+
+class Admitted(Value):
+    """The answer to a decision that was admitted: how many approvals are still needed."""
+
     v: Literal[1] = 1
-    case: str
-    decision: str
-    code: str
-    undone: bool = False
+    needed: int
 
 
-class Conclusion(Value):
-    """A review that ended without an order: rejected, or returned for more evidence, by this decision."""
+class Admissions(Value):
+    """What came of each decision that was told, and where the case stands after them."""
 
     v: Literal[1] = 1
-    case: str
-    decision: str
+    each: tuple[Admission, ...]
+    place: Place
 
 
 class OrderTask(Value):
-    """Issue the order that these decisions carry, and notify every ISP of it.
+    """Tell every ISP what an order asks of it now. ``remind``: also those that were told and do not hold."""
 
-    Only ids: what the decisions say is what their officers filed, never what a workflow claims. ``valid_from`` is
-    set by the workflow, on the server's clock.
-    """
-
-    v: Literal[1] = 1
+    v: Literal[2] = 2
     case: str
     order: str
-    decisions: tuple[str, ...]
-    valid_from: Instant
+    remind: bool = False
 
 
 class Notified(Value):
@@ -147,22 +192,12 @@ class Lapse(Value):
     measures: int
 
 
-class ReminderTask(Value):
-    """Remind every ISP at which a measure of the order has lapsed."""
-
-    v: Literal[1] = 1
-    case: str
-    order: str
-
-
 class EndTask(Value):
-    """End an order at ``at``, or by the revocation with this id: tell every ISP, see it measured."""
+    """See an order to its end: at its time tell every ISP, and see it measured. When that is, the database knows."""
 
-    v: Literal[1] = 1
+    v: Literal[2] = 2
     case: str
     order: str
-    at: Instant
-    revocation: str | None = None
 
 
 class Ended(Value):
@@ -187,19 +222,12 @@ class CaseEnd(Value):
 class CaseStatus(Value):
     """What the ``status`` query answers: for operators who look into a run. Facts are in the database."""
 
-    v: Literal[1] = 1
+    v: Literal[2] = 2
     stage: Stage
     bundle: Digest | None
-    approvals: int
-    approvals_needed: int
+    order: str | None
     due: Instant | None
-
-
-class Admission(Value):
-    """The answer to a decision that was taken: how many approvals are still needed."""
-
-    v: Literal[1] = 1
-    still_needed: int
+    refused: int
 
 
 class SweepTask(Value):

@@ -15,17 +15,17 @@ from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributeUp
 from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 from precinto.contracts import (
-    Accepted,
+    Admissions,
+    AdmitTask,
     CaptureTask,
     CaseRef,
-    Conclusion,
     Ended,
     EndTask,
+    Escalated,
     Escalation,
     Notified,
     OrderTask,
-    Refusal,
-    ReminderTask,
+    Place,
     Sealed,
     Stamped,
     StampTask,
@@ -36,7 +36,7 @@ from precinto.domain.model import Value
 
 CASES = "cases"
 CAPTURE = "capture"
-NOTIFY = "notify"
+NOTICES = "notify"
 
 STAGE = SearchAttributeKey.for_keyword("CaseStage")
 DUE = SearchAttributeKey.for_datetime("CaseDue")
@@ -145,23 +145,19 @@ _SILENCE = 15 * _SECOND
 """A worker that is silent this long is taken for dead, and its work is given to another."""
 
 
-ACCEPT: Stub[CaseRef, Accepted] = Stub("intake.accept", Accepted, "database", 10 * _SECOND)
+RESUME: Stub[CaseRef, Place] = Stub("intake.resume", Place, "database", 10 * _SECOND)
 SEAL: Stub[CaptureTask, Sealed] = Stub(
     "evidence.capture", Sealed, "capture", timedelta(minutes=15), queue=CAPTURE, heartbeat=_SILENCE
 )
 STAMP: Stub[StampTask, Stamped] = Stub(
     "evidence.stamp", Stamped, "sweep", timedelta(minutes=15), queue=CAPTURE, heartbeat=_SILENCE
 )
-ESCALATE: Stub[Escalation, None] = Stub("review.escalate", type(None), "database", 10 * _SECOND)
-REFUSE: Stub[Refusal, None] = Stub("review.refuse", type(None), "database", 10 * _SECOND)
-CONCLUDE: Stub[Conclusion, bool] = Stub("review.conclude", bool, "database", 10 * _SECOND)
-NOTIFY_ALL: Stub[OrderTask, Notified] = Stub(
-    "notification.notify", Notified, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=_SILENCE
-)
-REMIND: Stub[ReminderTask, Notified] = Stub(
-    "notification.remind", Notified, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=_SILENCE
+ESCALATE: Stub[Escalation, Escalated] = Stub("review.escalate", Escalated, "database", 10 * _SECOND)
+ADMIT: Stub[AdmitTask, Admissions] = Stub("review.admit", Admissions, "database", 10 * _SECOND)
+NOTIFY: Stub[OrderTask, Notified] = Stub(
+    "notification.notify", Notified, "isp", timedelta(minutes=10), queue=NOTICES, heartbeat=_SILENCE
 )
 END: Stub[EndTask, Ended] = Stub(
-    "verification.end", Ended, "isp", timedelta(minutes=10), queue=NOTIFY, heartbeat=_SILENCE, outlasts=True
+    "verification.end", Ended, "isp", timedelta(minutes=10), queue=NOTICES, heartbeat=_SILENCE, outlasts=True
 )
 SWEEP: Stub[SweepTask, Swept] = Stub("verification.sweep", Swept, "sweep", timedelta(hours=2), heartbeat=_SILENCE)

@@ -1,11 +1,13 @@
-"""The life of one case, from intake to the verified end of its order.
+"""The life of one case, from its evidence to the verified end of its order.
 
-``intake -> evidence -> review -> notification -> verification -> end``
+``(intake at the desk) -> evidence -> review -> notification -> verification -> end``
 
 The history stays the same size whatever the number of ISPs and sweeps: all ISPs are told by one activity, and
-sweeps run outside (:mod:`workflows.sweep`). The end of the order is armed *before* the first ISP hears of the
-block, as an activity that the server itself wakes at the end date: it needs no workflow code to fire, so even a
-case whose workflow were stuck could not keep a block beyond its order (docs/adr/0003).
+sweeps run outside (:mod:`workflows.sweep`). What people decide, they file under their signature; the case is told
+which decision, and a local activity admits it and carries it out in one transaction (docs/adr/0015). The end of the
+order is armed *before* the first ISP hears of the block, as an activity that the server itself wakes: it needs no
+workflow code to fire, so even a case whose workflow were stuck could not keep a block beyond its order
+(docs/adr/0003).
 """
 
 from __future__ import annotations
@@ -14,239 +16,225 @@ import asyncio
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.workflow import ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
     from precinto import stubs
     from precinto.contracts import (
         Admission,
+        AdmitTask,
+        Admitted,
         CaptureTask,
         CaseEnd,
         CaseRef,
         CaseStart,
         CaseStatus,
-        Conclusion,
         Ended,
         EndTask,
         Escalation,
+        Filed,
         Lapse,
+        Notified,
         OrderTask,
-        Refusal,
-        ReminderTask,
+        Place,
+        Signed,
     )
     from precinto.domain.case import Closure, Stage
-    from precinto.domain.errors import Refused
-    from precinto.domain.notification import order_id
-    from precinto.domain.review import ORDER_OVER, Decision, Docket, Outcome, Review
+    from precinto.domain.review import IN_FORCE
 
-MAX_REFUSALS = 50
-"""Refused signals that are written down; the rest cost the case nothing but the signal itself."""
+MAX_REFUSED = 50
+"""Refused signals that one run looks at; the update is not capped, and answers."""
+
+MAX_WAITING = 100
+"""Signals that wait to be looked at; more are dropped, as junk is."""
+
+AT_ONCE = 10
+"""Signals that are looked at together."""
+
+BEFORE_REVIEW = frozenset({Stage.INTAKE, Stage.EVIDENCE})
 
 
 @workflow.defn(name="EnforcementCase")
 class EnforcementCase:
-    """One case: five awaited steps, then the end of the order."""
+    """One case: evidence, review, notification, verification, then the end of the order."""
 
     @workflow.init
     def __init__(self, start: CaseStart) -> None:
         self._case = start.case
-        self._review_term = start.review
-        self._order_term = start.order
+        self._place = Place(stage=Stage.INTAKE, round=1)
         self._stage = Stage.INTAKE
-        self._reviewed = Review(docket=Docket(bundle=None, barred=(), hold=False))
+        self._bundle: str | None = None
         self._due: datetime | None = None
-        self._review_until = workflow.now()
         self._lapses = 0
-        self._revocation: Decision | None = None
-        self._refusals = 0
+        self._telling: set[asyncio.Task[None]] = set()
+        self._inbox: list[str] = []
+        self._looking = False
+        self._refused = 0
+        self._fault: FailureError | None = None
 
     @workflow.run
     async def run(self, start: CaseStart) -> CaseEnd:
         """Carry the case to its end. Only a decision or the order ends it: cancelling the workflow does not."""
-        life = asyncio.create_task(self._life())
+        life, reading = asyncio.create_task(self._life(start)), asyncio.create_task(self._read())
         while not life.done():
             try:
                 await asyncio.shield(life)
             except asyncio.CancelledError:
                 workflow.logger.warning("A cancellation of this case was ignored: reject it, or revoke its order")
-        await workflow.wait_condition(workflow.all_handlers_finished)
         ended = life.result()
+        await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._looking)
+        reading.cancel()
+        if ended is None:
+            workflow.continue_as_new(CaseStart(case=self._case, resumed=True))
         return CaseEnd(case=self._case, closure=ended.closure, isps=ended.isps, overstaying=ended.overstaying)
 
-    async def _life(self) -> Ended:
-        await self._intake()
+    async def _life(self, start: CaseStart) -> Ended | None:
+        """How the case ended; None where its history is full and another run goes on."""
         try:
-            ended = await self._until_decided()
+            ended = await self._go_on() if start.resumed else await self._investigation()
+            if self._fault is not None:
+                raise self._fault
         except FailureError as fault:
             # A workflow that fails takes the armed end of its order with it; one whose task is stuck does not.
             raise RuntimeError(f"case {self._case} cannot go on") from fault
-        self._enter(Stage.CLOSED, None)
+        if ended is not None:
+            self._enter(Stage.CLOSED, None)
         return ended
 
-    async def _until_decided(self) -> Ended:
-        number = 1
-        await self._evidence(number)
-        while True:
-            match await self._review():
-                case Outcome.APPROVE:
-                    if ended := await self._enforcement():
-                        return ended
-                case Outcome.REJECT if await self._conclude():
-                    return Ended(closure=Closure.REJECTED, isps=0, overstaying=0)
-                case Outcome.RETURN if await self._conclude():
-                    number += 1
-                    await self._evidence(number)
-                    self._list(stubs.INVESTIGATION)
-                case _:
-                    pass  # what the workflow was told, the files did not bear out: the case is under review again
+    async def _go_on(self) -> Ended | None:
+        """Take up a case that is at work already, where its files say it stands."""
+        self._place = place = await stubs.RESUME.local(CaseRef(case=self._case))
+        self._bundle = place.bundle
+        if place.closure is not None:
+            return Ended(closure=place.closure, isps=0, overstaying=0)
+        self._enter(place.stage, place.due)
+        if place.stage in {Stage.INTAKE, Stage.EVIDENCE, Stage.REVIEW}:
+            return await self._investigation()
+        return await self._enforcement()
 
     # ------------------------------------------------------------------------------------------------ the steps
 
-    async def _intake(self) -> None:
-        accepted = await stubs.ACCEPT.local(CaseRef(case=self._case))
-        self._reviewed = Review(docket=Docket(bundle=None, barred=accepted.barred, hold=accepted.hold))
+    async def _investigation(self) -> Ended | None:
+        """Evidence and review, as often as the reviewers ask for it."""
+        while not self._must_stop():
+            if self._stage is not Stage.REVIEW:
+                await self._evidence()
+            await self._review()
+            match self._place.stage:
+                case Stage.NOTIFICATION:
+                    self._enter(Stage.NOTIFICATION, self._place.due)
+                    self._list(stubs.IN_FORCE)
+                    return await self._enforcement()
+                case Stage.CLOSED:
+                    return Ended(closure=self._place.closure or Closure.REJECTED, isps=0, overstaying=0)
+                case _:
+                    self._stage = self._place.stage
+        return None
 
-    async def _evidence(self, number: int) -> None:
+    async def _evidence(self) -> None:
         self._enter(Stage.EVIDENCE, None)
-        # A returned case is no longer under review: decisions on its old bundle must not count.
-        self._reviewed = self._reviewed.of(None)
-        self._review_until = review_until = workflow.now() + self._review_term
-        sealed = await stubs.SEAL.start(
-            CaptureTask(case=self._case, round=number, review_until=review_until),
-            summary="Seal the evidence",
-        )
-        self._reviewed = self._reviewed.of(sealed.bundle, hold=sealed.hold)
-        self._enter(Stage.REVIEW, review_until)
+        number = self._place.round
+        sealed = await stubs.SEAL.start(CaptureTask(case=self._case, round=number), summary="Seal the evidence")
+        self._bundle = sealed.bundle
+        self._place = Place(stage=Stage.REVIEW, round=number)
+        self._enter(Stage.REVIEW, sealed.due)
+        if number > 1:
+            self._list(stubs.INVESTIGATION)
 
-    async def _review(self) -> Outcome:
+    async def _review(self) -> None:
         """Wait for the reviewers. Silence escalates, again and again; it never approves."""
-        while not (outcome := self._reviewed.outcome):
+        while self._place.stage is Stage.REVIEW and not self._must_stop():
             due = self._term()
             try:
                 await workflow.wait_condition(
-                    lambda: self._reviewed.outcome is not None,
+                    lambda: self._place.stage is not Stage.REVIEW or self._must_stop(),
                     timeout=max(due - workflow.now(), timedelta(milliseconds=1)),
                     timeout_summary=f"Review due {due:%Y-%m-%d %H:%M} UTC",
                 )
             except TimeoutError:
-                await stubs.ESCALATE.local(Escalation(case=self._case, due=due))
-                self._review_until = workflow.now() + self._review_term
-                self._enter(Stage.REVIEW, self._review_until)
-                self._list(stubs.INVESTIGATION)
-        return outcome
-
-    async def _conclude(self) -> bool:
-        """Carry out a rejection or a return; False where the files do not bear the decision out."""
-        try:
-            await stubs.CONCLUDE.local(Conclusion(case=self._case, decision=self._reviewed.decisions[-1].id))
-        except FailureError as error:
-            await self._gate_refused(*_verdict(error))
-            return False
-        return True
+                escalated = await stubs.ESCALATE.local(Escalation(case=self._case, due=due, at=workflow.now()))
+                if self._place.stage is Stage.REVIEW:
+                    self._enter(Stage.REVIEW, escalated.due)
+                    self._list(stubs.INVESTIGATION)
 
     async def _enforcement(self) -> Ended | None:
-        """Notification, verification and the end; None where the gate refused to issue the order."""
-        bundle = self._reviewed.docket.bundle
-        assert bundle is not None  # noqa: S101 - approved decisions are on a bundle
-        order = order_id(self._case, bundle)
-        while True:
-            valid_from = workflow.now().replace(microsecond=0)  # an order counts in whole seconds
-            valid_until = valid_from + self._order_term
-            self._enter(Stage.NOTIFICATION, valid_until)
-            self._list(stubs.IN_FORCE)
-            ending = asyncio.create_task(self._end_of_order(order, valid_until))
-            task = OrderTask(
-                case=self._case,
-                order=order,
-                decisions=tuple(decision.id for decision in self._reviewed.decisions),
-                valid_from=valid_from,
-            )
-            try:
-                await stubs.NOTIFY_ALL.start(task, summary="Notify every ISP")
-            except ActivityError as error:
-                code, decision = _verdict(error)
-                _take_back(ending)
-                await workflow.wait([ending])
-                if code != ORDER_OVER:
-                    await self._gate_refused(code, decision)
-                    return None
-                # An outage outlasted the order that was to be issued: the decisions stand, its term starts anew.
-            else:
-                return await self._verification(order, valid_until, ending)
-
-    async def _verification(self, order: str, valid_until: datetime, ending: asyncio.Task[Ended]) -> Ended:
-        """Sweeps measure; here only lapses arrive, until the order has ended and its unblock was measured."""
-        if not ending.done():
-            self._enter(Stage.VERIFICATION, valid_until)
-        while not ending.done():
-            await workflow.wait_condition(lambda: ending.done() or self._lapses > 0)
-            if not ending.done():
-                self._lapses = 0
-                await stubs.REMIND.start(
-                    ReminderTask(case=self._case, order=order), summary="Remind the ISPs that do not hold"
+        """Notification, verification and the end. Sweeps measure outside; here arrives what ISPs must be told."""
+        version = self._place.version
+        ending = self._arm()
+        self._tell("Notify every ISP")
+        while not ending.done() and not self._must_stop():
+            await workflow.wait_condition(
+                lambda end=ending, told=version: (
+                    end.done() or self._must_stop() or self._lapses > 0 or self._place.version > told
                 )
-        return await ending
+            )
+            if ending.done():
+                break
+            if self._place.version > version:
+                version = self._place.version
+                ending = await self._changed(ending)
+            if self._lapses:
+                self._lapses = 0
+                self._tell("Remind the ISPs that do not hold", remind=True)
+        return await ending if ending.done() else None
 
-    async def _end_of_order(self, order: str, valid_until: datetime) -> Ended:
-        """Armed from the start of the order; a revocation only brings the end forward."""
-        while True:
-            task = EndTask(case=self._case, order=order, at=valid_until)
-            end = stubs.END.start(task, summary=f"Order ends {valid_until:%Y-%m-%d %H:%M} UTC")
-            try:
-                await workflow.wait_condition(lambda end=end: end.done() or self._revocation is not None)
-            except asyncio.CancelledError:
-                # No order came of it: an end that was on its way must have stopped before another order can come.
-                _take_back(end)
-                await workflow.wait([end])
-                raise
-            if end.done() or self._revocation is None:
-                return await end
-            _take_back(end)
-            revoked = task.model_copy(update={"at": workflow.now(), "revocation": self._revocation.id})
+    async def _changed(self, ending: ActivityHandle[Ended]) -> ActivityHandle[Ended]:
+        """The order in force is over, stayed, resumed or renewed: its files have it already."""
+        if self._place.over:
             self._enter(Stage.UNBLOCKING, None)
-            try:
-                return await stubs.END.start(revoked, summary="The order is revoked: end it now")
-            except ActivityError as error:
-                # A revocation that is not on file changes nothing: the order runs on to its date.
-                code, _ = _verdict(error)
-                await self._record_refusal(self._revocation.id, code, undone=True)
-                self._revocation = None
-                self._enter(Stage.VERIFICATION, valid_until)
+            # The end that is on its way must have stopped: two at once would tell each ISP twice.
+            ending.cancel()
+            await workflow.wait([ending])
+            return self._arm()
+        moved = self._place.due != self._due
+        self._enter(self._place.stage, self._place.due)
+        if moved:
+            self._list(stubs.IN_FORCE)
+        self._tell("Lift the block: the order is stayed" if self._place.stage is Stage.STAYED else "Block anew")
+        return ending
+
+    def _arm(self) -> ActivityHandle[Ended]:
+        until = f"Order ends {self._due:%Y-%m-%d %H:%M} UTC" if self._due else "The order is over: end it now"
+        return stubs.END.start(EndTask(case=self._case, order=self._order()), summary=until)
+
+    def _tell(self, summary: str, *, remind: bool = False) -> None:
+        """Tell the ISPs, while the case goes on: one that is away must not hold up what the others are told next."""
+        task = OrderTask(case=self._case, order=self._order(), remind=remind)
+        telling = asyncio.create_task(self._told(stubs.NOTIFY.start(task, summary=summary)))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+
+    async def _told(self, telling: ActivityHandle[Notified]) -> None:
+        try:
+            await telling
+        except FailureError as fault:
+            # An order that cannot be told must be seen, by a task that fails; its end is armed all the same.
+            self._fault = fault
+        else:
+            if self._stage is Stage.NOTIFICATION:
+                self._enter(Stage.VERIFICATION, self._due)
 
     # -------------------------------------------------------------------------------------- what people may say
 
     @workflow.update(name="decide")
-    def decide(self, decision: Decision) -> Admission:
-        """A reviewer's decision; the update's id should be the decision's."""
-        return self._take(decision)
+    async def decide(self, filed: Filed) -> Admitted:
+        """A decision that its officer has filed; refused with the rule's code and reason."""
+        (admission,) = await self._admit(decisions=(filed.decision,))
+        if admission.code is not None:
+            raise _refusal(admission.code, admission.reason or admission.code)
+        return Admitted(needed=admission.needed)
 
     @decide.validator
-    def _may_decide(self, decision: Decision) -> None:
-        self._admit(decision)
+    def _may_decide(self, filed: Filed) -> None:
+        if self._stage is not Stage.REVIEW and self._stage not in IN_FORCE:
+            raise _refusal("not_under_review", f"there is nothing to decide: the case is in {self._stage.value}")
 
     @workflow.signal(name="legal_review")
-    async def legal_review(self, decision: Decision) -> None:
-        """The same as ``decide``, by signal. A signal cannot be answered, so a refusal goes to the ledger."""
-        if decision in self._reviewed.decisions:
-            return  # sent once more: it has been taken
-        try:
-            self._admit(decision)
-        except ApplicationError as refused:
-            await self._record_refusal(decision.id, refused.type or "refused")
-        else:
-            self._take(decision)
-
-    @workflow.update(name="revoke")
-    def revoke(self, revocation: Decision) -> None:
-        """End the order in force before its time."""
-        self._revocation = revocation
-
-    @revoke.validator
-    def _may_revoke(self, revocation: Decision) -> None:
-        if revocation.outcome is not Outcome.REVOKE:
-            raise _refusal(Refused("not_a_revocation", "the decision does not revoke the order"))
-        if self._stage not in {Stage.NOTIFICATION, Stage.VERIFICATION} or self._revocation is not None:
-            raise _refusal(Refused("not_in_force", "there is no order in force that could be revoked"))
+    def legal_review(self, signed: Signed) -> None:
+        """A decision as its officer signed it. A signal cannot be answered, so a refusal goes to the ledger."""
+        if self._refused < MAX_REFUSED and len(self._inbox) < MAX_WAITING:
+            self._inbox.append(signed.envelope)
 
     @workflow.signal(name="lapse")
     def lapse(self, lapse: Lapse) -> None:
@@ -257,46 +245,50 @@ class EnforcementCase:
     def status(self) -> CaseStatus:
         """Where the case is, for operators."""
         return CaseStatus(
-            stage=self._stage,
-            bundle=self._reviewed.docket.bundle,
-            approvals=len(self._reviewed.docket.approvals),
-            approvals_needed=self._reviewed.docket.approvals_needed,
-            due=self._due,
+            stage=self._stage, bundle=self._bundle, order=self._place.order, due=self._due, refused=self._refused
         )
 
-    # -------------------------------------------------------------------------------------------------- the rules
+    async def _read(self) -> None:
+        """Look at what came by signal, several at once: ten thousand of them must not stand before an update."""
+        while True:
+            # While a capture is under way there is nothing to decide; what comes too early waits for its bundle.
+            await workflow.wait_condition(lambda: bool(self._inbox) and self._stage not in BEFORE_REVIEW)
+            self._looking, some = True, tuple(self._inbox[:AT_ONCE])
+            del self._inbox[:AT_ONCE]
+            try:
+                admissions = await self._admit(envelopes=some)
+            except FailureError as fault:
+                self._fault = fault
+                return
+            self._refused += sum(one.code is not None for one in admissions)
+            if self._refused >= MAX_REFUSED:
+                self._inbox.clear()
+            self._looking = False
 
-    def _admit(self, decision: Decision) -> None:
-        try:
-            self._reviewed.admit(decision)
-        except Refused as refused:
-            raise _refusal(refused) from refused
+    async def _admit(self, decisions: tuple[str, ...] = (), envelopes: tuple[str, ...] = ()) -> tuple[Admission, ...]:
+        """Have decisions verified, admitted and carried out, all in one; then stand where the files say."""
+        task = AdmitTask(case=self._case, at=workflow.now(), decisions=decisions, envelopes=envelopes)
+        admitted = await stubs.ADMIT.local(task)
+        if self._stage not in BEFORE_REVIEW:  # else a decision of the round before, which is over
+            self._place = admitted.place
+        return admitted.each
 
-    def _take(self, decision: Decision) -> Admission:
-        self._reviewed = self._reviewed.take(decision)
-        self._describe()
-        return Admission(still_needed=self._reviewed.still_needed)
+    # -------------------------------------------------------------------------------------------------- the rest
 
-    async def _gate_refused(self, code: str, at_fault: str | None) -> None:
-        """The files do not bear the decisions out: forget the one at fault, or all of them, and review again."""
-        left, refused = self._reviewed.without(at_fault)
-        for one in refused:
-            await self._record_refusal(one.id, code, undone=True)
-        self._reviewed, self._revocation = left, None
-        # In the term that ran before: what somebody forged must not postpone the escalation.
-        self._enter(Stage.REVIEW, self._review_until)
-        self._list(stubs.INVESTIGATION)
-
-    async def _record_refusal(self, decision: str, code: str, *, undone: bool = False) -> None:
-        self._refusals += 1
-        if self._refusals <= MAX_REFUSALS:
-            refusal = Refusal(case=self._case, decision=decision[:36], code=code[:60], undone=undone)
-            await stubs.REFUSE.local(refusal)
+    def _must_stop(self) -> bool:
+        """Whether something failed, or the history is so long that another run must go on and nothing is half-said."""
+        if self._fault is not None:
+            return True
+        return workflow.info().is_continue_as_new_suggested() and not self._inbox and not self._looking
 
     def _term(self) -> datetime:
         """The end of the term that runs now."""
         assert self._due is not None  # noqa: S101 - every way into a review or an order sets it
         return self._due
+
+    def _order(self) -> str:
+        assert self._place.order is not None  # noqa: S101 - enforcement begins with its order
+        return self._place.order
 
     def _enter(self, stage: Stage, due: datetime | None) -> None:
         self._stage, self._due = stage, due
@@ -311,29 +303,10 @@ class EnforcementCase:
         lines = [f"**Stage** {self._stage}"]
         if self._due:
             lines.append(f"**Due** {self._due:%Y-%m-%d %H:%M:%S} UTC")
-        docket = self._reviewed.docket
-        if self._stage is Stage.REVIEW:
-            lines.append(f"**Approvals** {len(docket.approvals)} of {docket.approvals_needed}")
-        if docket.bundle:
-            lines.append(f"**Bundle** `{docket.bundle[:16]}`")
+        if self._bundle:
+            lines.append(f"**Bundle** `{self._bundle[:16]}`")
         workflow.set_current_details("  \n".join(lines))
 
 
-def _take_back(end: asyncio.Task[Ended]) -> None:
-    """Cancel an end; however it ends then, nobody waits for its result."""
-    end.cancel()
-    end.add_done_callback(lambda it: it.cancelled() or it.exception())
-
-
-def _refusal(refused: Refused) -> ApplicationError:
-    return ApplicationError(refused.reason, type=refused.code, non_retryable=True)
-
-
-def _verdict(error: FailureError) -> tuple[str, str | None]:
-    """The rule that an activity refused by, and the decision at fault; any other failure is raised again."""
-    # Temporal wraps what an activity raised, but not what a local one did.
-    cause = error.cause if isinstance(error, ActivityError) else error
-    if isinstance(cause, ApplicationError) and cause.type == "NotVerified":
-        code, decision = (*cause.details, None)[:2]
-        return str(code), None if decision is None else str(decision)
-    raise error
+def _refusal(code: str, reason: str) -> ApplicationError:
+    return ApplicationError(reason, type=code, non_retryable=True)

@@ -1,6 +1,7 @@
 """The life of a case: its stages, and every step that the law allows between them.
 
-``intake -> evidence -> review -> notification -> verification -> unblocking -> closed``
+``intake -> evidence -> review -> notification -> verification -> unblocking -> closed``, where an order in force may
+be stayed and resumed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ class Stage(StrEnum):
     REVIEW = "review"
     NOTIFICATION = "notification"
     VERIFICATION = "verification"
+    STAYED = "stayed"
+    """The order is suspended: its block is lifted, and may come back."""
     UNBLOCKING = "unblocking"
     CLOSED = "closed"
 
@@ -41,8 +44,9 @@ TRANSITIONS: MappingProxyType[Stage, frozenset[Stage]] = MappingProxyType(
         # Back to evidence when a reviewer returns the case; closed when it is rejected.
         Stage.REVIEW: frozenset({Stage.EVIDENCE, Stage.NOTIFICATION, Stage.CLOSED}),
         # An order that ends while an ISP still cannot be reached goes straight to its end.
-        Stage.NOTIFICATION: frozenset({Stage.VERIFICATION, Stage.UNBLOCKING}),
-        Stage.VERIFICATION: frozenset({Stage.UNBLOCKING}),
+        Stage.NOTIFICATION: frozenset({Stage.VERIFICATION, Stage.STAYED, Stage.UNBLOCKING}),
+        Stage.VERIFICATION: frozenset({Stage.STAYED, Stage.UNBLOCKING}),
+        Stage.STAYED: frozenset({Stage.NOTIFICATION, Stage.UNBLOCKING}),
         Stage.UNBLOCKING: frozenset({Stage.CLOSED}),
         Stage.CLOSED: frozenset(),
     }

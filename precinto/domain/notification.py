@@ -1,6 +1,6 @@
 """Notification: orders, measures and notices, and the names that make each outside act happen once.
 
-One notice per order, ISP, action and reminder. Its id is derived from these, so a retry of any kind repeats the
+One notice per order, version, ISP and reminder. Its id is derived from these, so a retry of any kind repeats the
 same id, and the ISP's side can tell a repetition from a second order (rule 9 of the product).
 """
 
@@ -55,8 +55,9 @@ class Notice(Value):
     """An order, or its end, as one ISP is told it.
 
     Attributes:
-        id: Derived from order, ISP, action and reminder: the idempotency key of the outside act.
+        id: Derived from order, version, ISP and reminder: the idempotency key of the outside act.
         order: The order's number.
+        version: The order's version, from 1: a renewal, a stay, its end and the order's own end each make a new one.
         isp: Id of the ISP.
         action: Block or release.
         reminder: 0 for the notice itself, 1, 2, ... for its reminders.
@@ -67,6 +68,7 @@ class Notice(Value):
 
     id: str
     order: str
+    version: int = 1
     isp: str
     action: Action
     reminder: int
@@ -80,6 +82,7 @@ class Notice(Value):
             "v": 1,
             "notice": self.id,
             "order": self.order,
+            "version": self.version,
             "action": self.action.value,
             "reminder": self.reminder,
             "isp": self.isp,
@@ -117,16 +120,11 @@ class Delivery(Value):
     acknowledgements: tuple[Acknowledgement, ...] = ()
 
 
-def notice_id(order: str, isp: str, action: Action, reminder: int) -> str:
-    """The id of a notice (UUID version 5, RFC 9562): same order, ISP, action and reminder, same id."""
-    return str(uuid.uuid5(_NAMESPACE, f"{order}|{isp}|{action.value}|{reminder}"))
+def notice_id(order: str, version: int, isp: str, reminder: int) -> str:
+    """The id of a notice (UUID version 5, RFC 9562): same order, version, ISP and reminder, same id."""
+    return str(uuid.uuid5(_NAMESPACE, f"{order}|{version}|{isp}|{reminder}"))
 
 
 def measure_id(order: str, target: str, method: Method) -> str:
     """The id of a measure, derived as that of a notice."""
     return str(uuid.uuid5(_NAMESPACE, f"{order}|{target}|{method.value}"))
-
-
-def order_id(case: str, bundle: str) -> str:
-    """The id of the order that decides a bundle of a case; a second decision on it names the same order."""
-    return str(uuid.uuid5(_NAMESPACE, f"{case}|{bundle}"))

@@ -6,15 +6,23 @@ The tables of notification and of verification, and the few steps that both take
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlmodel import Field, SQLModel, col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from precinto.domain.case import Stage
 from precinto.domain.errors import NotFound
 from precinto.domain.notification import Action, notice_id
+from precinto.domain.orders import End, OrderKind
+from precinto.domain.verification import Standing
+from precinto.store import ledger
 from precinto.store.database import now
+from precinto.store.intake import CaseRow
+
+SETTLED = (Standing.RELEASED.value, Standing.CARRIED_ON.value)
+"""Standings at which nothing more is asked of an ISP."""
 
 
 class NoticeState(StrEnum):
@@ -24,23 +32,45 @@ class NoticeState(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     VOID = "void"
-    """A block that its ISP never got before the order ended."""
+    """What its ISP never got before something else was asked."""
 
 
 class OrderRow(SQLModel, table=True):
-    """An order: in force from ``valid_from`` until ``ended_at``, which ``valid_until`` bounds."""
+    """An order: in force from ``valid_from`` until ``ended_at``, which ``valid_until`` bounds.
+
+    Each thing that is asked of the ISPs under it is a version: the block, a stay, its end, a renewal, the release.
+    ``asked_version`` and ``asked_at`` are those of what is asked now: a renewal goes on asking the same.
+    """
 
     __tablename__ = "orders"  # pyright: ignore[reportAssignmentType]
 
     id: str = Field(primary_key=True, max_length=36)
     number: str = Field(max_length=20, unique=True)
     case: str = Field(foreign_key="cases.id", index=True, max_length=40)
+    kind: str = Field(default=OrderKind.ORDER.value, max_length=10)
+    standing_order: str | None = Field(default=None, index=True, max_length=40)
     basis: str = Field(max_length=100)
     bundle: str = Field(max_length=64)
     valid_from: datetime
     valid_until: datetime
+    renewals: int = 0
+    lapses_at: datetime | None = None
+    stayed_at: datetime | None = None
     ended_at: datetime | None = None
-    revoked: bool = False
+    end_reason: str | None = Field(default=None, max_length=16)
+    version: int = 1
+    asked_version: int = 1
+    asked_at: datetime
+
+    @property
+    def is_lifted(self) -> bool:
+        """Whether its block must be gone now: it has ended, or is stayed."""
+        return self.ended_at is not None or self.stayed_at is not None
+
+    @property
+    def asks(self) -> Action:
+        """What it asks of the ISPs now."""
+        return Action.RELEASE if self.is_lifted else Action.BLOCK
 
 
 class MeasureRow(SQLModel, table=True):
@@ -62,6 +92,7 @@ class NoticeRow(SQLModel, table=True):
     id: str = Field(primary_key=True, max_length=36)
     order: str = Field(foreign_key="orders.id", index=True, max_length=36)
     isp: str = Field(max_length=64)
+    version: int = 1
     action: str = Field(max_length=10)
     reminder: int
     state: str = Field(max_length=10, index=True)
@@ -96,6 +127,8 @@ class StandingRow(SQLModel, table=True):
     ruling: str | None = Field(default=None, max_length=20)
     measured_at: datetime | None = None
     signalled_at: datetime | None = None
+    overstay_seconds: int = 0
+    """How long it was blocked after it had to be open, as measured, in all."""
 
 
 async def load_order(session: AsyncSession, order: str) -> OrderRow:
@@ -110,17 +143,16 @@ async def load_order(session: AsyncSession, order: str) -> OrderRow:
     return row
 
 
-def queue_notices(
-    session: AsyncSession, order: OrderRow, isps: Iterable[str], action: Action, reminder: int = 0
-) -> None:
-    """Write one notice for each ISP, to be delivered."""
+def queue_notices(session: AsyncSession, order: OrderRow, isps: Iterable[str], reminder: int = 0) -> None:
+    """Write one notice of what the order asks now for each ISP, to be delivered."""
     for isp in isps:
         session.add(
             NoticeRow(
-                id=notice_id(order.id, isp, action, reminder),
+                id=notice_id(order.id, order.version, isp, reminder),
                 order=order.id,
                 isp=isp,
-                action=action.value,
+                version=order.version,
+                action=order.asks.value,
                 reminder=reminder,
                 state=NoticeState.QUEUED.value,
                 queued_at=now(),
@@ -128,15 +160,25 @@ def queue_notices(
         )
 
 
-async def newest_notice(session: AsyncSession, order: str, isp: str, action: Action) -> NoticeRow | None:
-    """The last of the notices that ask an ISP for this: the notice itself, or its newest reminder."""
+async def newest_notice(session: AsyncSession, order: OrderRow, isp: str) -> NoticeRow | None:
+    """The last of the notices that tell an ISP what the order asks now: the notice itself, or its newest reminder."""
     found = await session.exec(
         select(NoticeRow)
-        .where(NoticeRow.order == order, NoticeRow.isp == isp, NoticeRow.action == action)
+        .where(NoticeRow.order == order.id, NoticeRow.isp == isp, NoticeRow.version == order.version)
         .order_by(col(NoticeRow.reminder).desc())
         .limit(1)
     )
     return found.first()
+
+
+async def standings_of(session: AsyncSession, order: str) -> list[StandingRow]:
+    """Where every measure of an order stands, at every ISP."""
+    found = await session.exec(
+        select(StandingRow)
+        .join(MeasureRow, col(MeasureRow.id) == StandingRow.measure)
+        .where(MeasureRow.order == order)
+    )
+    return list(found)
 
 
 async def still_blocked(session: AsyncSession, order: str) -> dict[str, str]:
@@ -145,20 +187,75 @@ async def still_blocked(session: AsyncSession, order: str) -> dict[str, str]:
     found = await session.exec(
         select(MeasureRow.target, OrderRow.number)
         .join(OrderRow, col(OrderRow.id) == MeasureRow.order)
-        .where(col(MeasureRow.target).in_(own), OrderRow.id != order, col(OrderRow.ended_at).is_(None))
+        .where(
+            col(MeasureRow.target).in_(own),
+            OrderRow.id != order,
+            col(OrderRow.ended_at).is_(None),
+            col(OrderRow.stayed_at).is_(None),
+        )
         .order_by(col(OrderRow.number))
     )
     return dict(found.all())
 
 
-async def void_blocks(session: AsyncSession, order: str) -> None:
-    """Take back the block notices that no ISP got: the order has ended."""
+async def ask(session: AsyncSession, order: OrderRow, at: datetime) -> None:
+    """Ask something else of every ISP from now on: a new version, and each measure is to be measured anew.
+
+    What nobody was told yet of the version before is void: who never got the block gets the release all the same,
+    for a notice that did not arrive may still have been acted upon.
+    """
+    order.version += 1
+    order.asked_version, order.asked_at = order.version, at
+    session.add(order)
     await session.exec(
         update(NoticeRow)
-        .where(
-            col(NoticeRow.order) == order,
-            col(NoticeRow.action) == Action.BLOCK.value,
-            col(NoticeRow.state) == NoticeState.QUEUED.value,
-        )
+        .where(col(NoticeRow.order) == order.id, col(NoticeRow.state) == NoticeState.QUEUED.value)
         .values(state=NoticeState.VOID.value)
     )
+    standings = await standings_of(session, order.id)
+    queue_notices(session, order, sorted({row.isp for row in standings}))
+    for row in standings:
+        row.standing, row.since, row.signalled_at = Standing.PENDING.value, at, None
+        session.add(row)
+    if order.is_lifted:
+        await carry_on(session, order, at)
+
+
+async def carry_on(session: AsyncSession, order: OrderRow, at: datetime) -> None:
+    """What another order in force blocks too will not be measured open: say so, instead of blaming the ISPs."""
+    others = await still_blocked(session, order.id)
+    if not others:
+        return
+    measures = await session.exec(
+        select(MeasureRow).where(MeasureRow.order == order.id, col(MeasureRow.target).in_(others))
+    )
+    under = {row.id: others[row.target] for row in measures}
+    for row in await standings_of(session, order.id):
+        if row.measure in under and row.standing not in SETTLED:
+            body = {"measure": row.measure, "isp": row.isp, "from": row.standing, "to": Standing.CARRIED_ON.value}
+            body["under"] = under[row.measure]
+            row.standing, row.since = Standing.CARRIED_ON.value, at
+            session.add(row)
+            await ledger.append(session, "standing_changed", body, case=order.case)
+
+
+async def end_order(
+    session: AsyncSession, order: OrderRow, case: CaseRow, end: End, *, decision: str | None = None, actor: str = "engine"
+) -> None:
+    """End an order: from now on the block must be gone. Writes the release notices."""
+    order.ended_at, order.end_reason = end.at, end.reason.value
+    await ask(session, order, end.at)
+    case.advance(Stage.UNBLOCKING)
+    # From the moment when the ISPs can be told: an outage of ours must not run against them.
+    case.due_at = case.snapshot().due("release", max(end.at, now()))
+    session.add(case)
+    body = {"order": order.id, "reason": end.reason.value, "at": end.at.astimezone(UTC).isoformat()}
+    if decision is not None:
+        body["decision"] = decision
+    await ledger.append(session, "order_ended", body, case=case.id, actor=actor)
+
+
+async def order_of(session: AsyncSession, case: CaseRow) -> OrderRow | None:
+    """The newest order of a case."""
+    newest = select(OrderRow).where(OrderRow.case == case.id).order_by(col(OrderRow.valid_from).desc()).limit(1)
+    return (await session.exec(newest)).first()

@@ -1,25 +1,40 @@
-"""Review: decisions with their reasons, and the escalations of terms that have passed."""
+"""Review: decisions with their reasons and signatures, and the escalations of terms that have passed.
+
+A decision is filed under its officer's signature, and admitted when its case is told of it. Both ask the same rules:
+filing, so that an officer is told at once what is wrong; admitting, because only then it is known to be so still.
+"""
 
 from __future__ import annotations
 
+import json
 import secrets
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import Text
-from sqlmodel import Field, SQLModel, select
+from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from precinto.domain.case import Closure, Stage
-from precinto.domain.errors import NotVerified, Refused
+from precinto.domain.case import Stage
+from precinto.domain.errors import BadInput, NotFound, Refused
 from precinto.domain.model import digest
-from precinto.domain.review import Decision, Docket, Officer, Outcome, admit, decision_id, reviewer
+from precinto.domain.policy import entitled
+from precinto.domain.review import OF_REVIEW, Docket, Officer, Outcome, Said, admit
+from precinto.domain.statements import Statement, read, statement_id, verify
 from precinto.store import ledger
 from precinto.store.database import Database, now
 from precinto.store.evidence import is_stamped
 from precinto.store.intake import CaseRow, barred_officers, load_case
+from precinto.store.officer_keys import key_in_force
+from precinto.store.orders import order_of
+
+FRESH = timedelta(minutes=10)
+"""How far the time that a statement gives may be from the moment at which it is filed."""
+
+LONGEST_REASONS = 20_000
+"""Characters."""
 
 _NAMESPACE = uuid.UUID("2f0a7f86-17a9-5b3e-9a3a-52b1a9a3fd0e")
 
@@ -30,6 +45,7 @@ class DecisionState(StrEnum):
     SUBMITTED = "submitted"
     ADMITTED = "admitted"
     REFUSED = "refused"
+    """For good: its officer may sign another."""
 
 
 def _new_ticket() -> str:
@@ -38,7 +54,11 @@ def _new_ticket() -> str:
 
 
 class DecisionRow(SQLModel, table=True):
-    """A decision as its officer filed it; history holds only its id and digests."""
+    """A decision as its officer signed and filed it; history holds only its id.
+
+    ``round``: of a bundle under review, the review's; of an order, how often it had been renewed. ``envelope`` is None
+    for what was decided before decisions were signed; such a decision carries nothing any more.
+    """
 
     __tablename__ = "decisions"  # pyright: ignore[reportAssignmentType]
 
@@ -48,23 +68,22 @@ class DecisionRow(SQLModel, table=True):
     role: str = Field(max_length=20)
     outcome: str = Field(max_length=10)
     bundle: str = Field(max_length=64)
-    basis: str = Field(max_length=100)
+    about: str | None = Field(default=None, max_length=64)
+    grounds: str = Field(sa_type=Text)
     reasons: str = Field(sa_type=Text)
+    envelope: str | None = Field(default=None, sa_type=Text)
+    key: str | None = Field(default=None, max_length=43)
+    nonce: str | None = Field(default=None, max_length=43, unique=True)
+    signed_at: datetime | None = None
     submitted_at: datetime
+    round: int = 1
     state: str = Field(max_length=10)
     refusal: str | None = Field(default=None, max_length=60)
     ticket: str = Field(max_length=36)
 
-    def decision(self) -> Decision:
-        """What of it enters history."""
-        return Decision(
-            id=self.id,
-            officer=self.officer,
-            outcome=Outcome(self.outcome),
-            bundle=self.bundle,
-            basis=self.basis,
-            reasons=digest(self.reasons.encode()),
-        )
+    def said(self) -> Said:
+        """What the rules look at."""
+        return Said(outcome=Outcome(self.outcome), subject=self.bundle, officer=self.officer, about=self.about)
 
 
 class EscalationRow(SQLModel, table=True):
@@ -87,51 +106,75 @@ async def raise_escalation(session: AsyncSession, case: str, what: str, subject:
         await ledger.append(session, "escalated", {"what": what, "subject": subject}, case=case)
 
 
-async def on_file(session: AsyncSession, case: str, decision: str) -> Decision:
-    """A decision as its officer filed it; what a workflow was told does not count.
-
-    Raises:
-        NotVerified: No officer has filed it in this case.
-    """
+async def refuse(session: AsyncSession, case: str, decision: str, code: str) -> None:
+    """Put on file that a decision was refused, and why; also one that nobody filed."""
     row = await session.get(DecisionRow, decision)
-    if row is None or row.case != case:
-        reason = f"no officer has filed decision {decision} in this case"
-        raise NotVerified("decision_not_on_file", reason, decision)
-    return row.decision()
-
-
-async def carried_out(session: AsyncSession, *decisions: str) -> None:
-    """Note that decisions count, because the gate has carried them out; whether or not the desk heard the case."""
-    for decision in decisions:
-        await _admit(session, await session.get_one(DecisionRow, decision))
-
-
-async def _admit(session: AsyncSession, row: DecisionRow) -> None:
-    if row.state != DecisionState.ADMITTED:
-        row.state, row.refusal = DecisionState.ADMITTED.value, None
+    if row is not None and row.case == case and row.state == DecisionState.SUBMITTED:
+        row.state, row.refusal = DecisionState.REFUSED.value, code
         session.add(row)
-        body = {"decision": row.id, "outcome": row.outcome}
-        await ledger.append(session, "decision_admitted", body, case=row.case, actor=row.officer)
+    await ledger.append(session, "decision_refused", {"decision": decision, "code": code}, case=case)
 
 
 async def docket_of(session: AsyncSession, case: CaseRow) -> Docket:
     """What the rules need to know of a case."""
-    under_review = case.bundle if case.stage == Stage.REVIEW else None
-    approvals = await session.exec(
-        select(DecisionRow.officer).where(
-            DecisionRow.case == case.id,
-            DecisionRow.bundle == case.bundle,
-            DecisionRow.outcome == Outcome.APPROVE,
-            DecisionRow.state == DecisionState.ADMITTED,
+    admitted = list(
+        await session.exec(
+            select(DecisionRow).where(
+                DecisionRow.case == case.id,
+                DecisionRow.bundle == case.bundle,
+                DecisionRow.state == DecisionState.ADMITTED,
+                col(DecisionRow.envelope).is_not(None),
+            )
         )
     )
+    order = await order_of(session, case)
+    approving = tuple(sorted({d.officer for d in admitted if d.outcome in {Outcome.APPROVE, Outcome.RELEASE}}))
+    renewing = {d.officer for d in admitted if d.outcome == Outcome.RENEW and order and d.round == order.renewals}
     return Docket(
-        bundle=under_review,
+        stage=Stage(case.stage),
+        bundle=case.bundle,
         barred=await barred_officers(session, case),
         hold=case.hold,
-        approvals=tuple(sorted(set(approvals))),
-        stamped=under_review is None or await is_stamped(session, under_review),
+        stamped=case.bundle is None or await is_stamped(session, case.bundle),
+        approvals=approving,
+        renewals=tuple(sorted(renewing)),
+        deciders=approving if order is not None and order.bundle == case.bundle else (),
     )
+
+
+async def examined(
+    session: AsyncSession, case: CaseRow, envelope: str, officers: Sequence[Officer], at: datetime
+) -> tuple[Statement, str]:
+    """The statement of an envelope about a case, and the id of its key, if it is what it claims to be.
+
+    Args:
+        session: The transaction.
+        case: The case that it must be about.
+        envelope: The envelope.
+        officers: The registry's officers.
+        at: When it was filed: its key and its officer's role must have been in force then.
+
+    Raises:
+        Refused: ``malformed``, ``other_case``, ``forged``, ``unknown_officer``, ``not_entitled``,
+            ``unknown_ground``, or what :func:`key_in_force` refuses by.
+    """
+    try:
+        statement, kid = read(envelope)
+    except BadInput as error:
+        raise Refused("malformed", str(error)) from error
+    verify(envelope, await key_in_force(session, kid, statement.actor, at))
+    if statement.case != case.id:
+        raise Refused("other_case", f"the decision is on case {statement.case}, not on {case.id}")
+    snapshot = case.snapshot()
+    entitled(officers, statement.actor, statement.outcome, at, statement.role, snapshot.procedure)
+    for code in statement.grounds:
+        try:
+            ground = snapshot.ground(code)
+        except NotFound as error:
+            raise Refused("unknown_ground", str(error)) from error
+        if statement.outcome not in ground.outcomes:
+            raise Refused("unknown_ground", f"{code} is not a ground to {statement.outcome.value}")
+    return statement, kid
 
 
 class ReviewStore:
@@ -145,116 +188,119 @@ class ReviewStore:
         async with self._database.read() as session:
             return await docket_of(session, await load_case(session, case))
 
-    async def decided_bundle(self, case: str) -> str:
-        """Digest of the bundle that the order in force of a case decides.
-
-        Raises:
-            Refused: ``not_in_force``: there is no such order.
-        """
-        async with self._database.read() as session:
-            row = await load_case(session, case)
-            if row.bundle is None or row.stage not in {Stage.NOTIFICATION, Stage.VERIFICATION}:
-                raise Refused("not_in_force", "there is no order in force that could be revoked")
-            return row.bundle
-
-    async def taken(self, case: str, officer: str, outcome: Outcome) -> bool:
-        """Whether the case has taken this very decision on its newest bundle: to say it again is the same."""
+    async def said(
+        self, case: str, officer: str, outcome: Outcome, reasons: str, about: str | None = None
+    ) -> DecisionRow | None:
+        """The decision by which an officer has said just this of the newest bundle, unless it was refused."""
         async with self._database.read() as session:
             bundle = (await load_case(session, case)).bundle
-            row = await session.get(DecisionRow, decision_id(case, bundle or "", officer, outcome))
-            return row is not None and row.state == DecisionState.ADMITTED
+            found = await session.exec(
+                select(DecisionRow)
+                .where(
+                    DecisionRow.case == case,
+                    DecisionRow.officer == officer,
+                    DecisionRow.outcome == outcome,
+                    DecisionRow.bundle == bundle,
+                    DecisionRow.state != DecisionState.REFUSED,
+                )
+                .order_by(col(DecisionRow.submitted_at).desc())
+            )
+            return next((row for row in found if (row.reasons, row.about) == (reasons, about)), None)
 
-    async def submit(self, case: str, decision: Decision, role: str, reasons: str) -> str:
-        """File an officer's decision with its reasons, before the case is told of it; idempotent by id.
+    async def file(self, case: str, envelope: str, reasons: str, officers: Sequence[Officer]) -> DecisionRow:
+        """File a signed decision with its reasons, before the case is told of it; again is the same.
 
-        Returns:
-            The ticket to tell the case with (the id of the Temporal update): the same each time, so that a repeated
-            telling is one, and random, so that nobody can take it in advance.
+        Its ``ticket`` is what to tell the case with (the id of the Temporal update): the same each time, so that a
+        repeated telling is one, and random, so that nobody can take it in advance.
 
         Raises:
-            Refused: ``reasons_digest`` or ``decision_changed`` (the same decision, on file with other reasons).
-        """
-        if digest(reasons.encode()) != decision.reasons:
-            raise Refused("reasons_digest", "the reasons are not those that the decision names")
-        async with self._database.write() as session:
-            await load_case(session, case)
-            if known := await session.get(DecisionRow, decision.id):
-                if known.decision() != decision:
-                    raise Refused("decision_changed", f"{decision.officer} has filed this decision with other reasons")
-                return known.ticket
-            fields = decision.model_dump(mode="json", exclude={"v", "reasons"})
-            ticket = _new_ticket()
-            session.add(
-                DecisionRow(
-                    **fields,
-                    ticket=ticket,
-                    case=case,
-                    role=role,
-                    reasons=reasons,
-                    submitted_at=now(),
-                    state=DecisionState.SUBMITTED.value,
-                )
-            )
-            body = {**fields, "role": role, "reasons": decision.reasons}
-            await ledger.append(session, "decision_submitted", body, case=case, actor=decision.officer)
-            return ticket
-
-    async def admitted(self, decision: str, ticket: str) -> None:
-        """Note that the case has taken a decision that was told with this ticket; idempotent.
-
-        A ticket that is no longer the decision's says nothing: the case has taken the decision back meanwhile.
+            NotFound: No such case.
+            Refused: As :func:`examined` and :func:`precinto.domain.review.admit`; ``reasons_missing``,
+                ``other_reasons``, ``stale``, ``replayed``.
         """
         async with self._database.write() as session:
-            row = await session.get_one(DecisionRow, decision)
-            if row.ticket == ticket:
-                await _admit(session, row)
-
-    async def refuse(self, case: str, decision: str, code: str, *, undone: bool = False) -> None:
-        """Note that a decision was refused, and why; also one that nobody filed.
-
-        Args:
-            case: The case.
-            decision: Id of the decision, as it was claimed.
-            code: The rule that refused it.
-            undone: The case had taken it and took it back. Its officer may decide anew, so it gets a new ticket.
-        """
-        async with self._database.write() as session:
-            row = await session.get(DecisionRow, decision)
-            if row is not None and row.case == case and (undone or row.state == DecisionState.SUBMITTED):
-                row.state, row.refusal = DecisionState.REFUSED.value, code
-                if undone:
-                    row.ticket = _new_ticket()
-                session.add(row)
-            await ledger.append(session, "decision_refused", {"decision": decision, "code": code}, case=case)
-
-    async def escalate(self, case: str, due: datetime) -> None:
-        """Note that a review's term has passed; idempotent."""
-        async with self._database.write() as session:
-            await load_case(session, case)
-            await raise_escalation(session, case, "review_overdue", due.astimezone(UTC).isoformat())
-
-    async def conclude(self, case: str, decision: str, officers: Sequence[Officer]) -> Closure | None:
-        """Carry out a rejection (returns the closure) or a return for more evidence (returns None)."""
-        async with self._database.write() as session:
-            last = await on_file(session, case, decision)
             row = await load_case(session, case)
-            try:
-                reviewer(officers, last.officer)
-                if last.outcome not in {Outcome.REJECT, Outcome.RETURN}:
-                    raise Refused("not_a_conclusion", f"decision {last.id} neither rejects nor returns the case")
-                if row.stage == Stage.REVIEW:
-                    # The gate counts for itself: what the docket says of approvals came from outside.
-                    admit(last, (await docket_of(session, row)).model_copy(update={"approvals": ()}))
-            except Refused as refused:
-                raise NotVerified(refused.code, refused.reason, last.id) from refused
-            rejected = last.outcome is Outcome.REJECT
-            if row.stage == Stage.REVIEW:
-                await carried_out(session, last.id)
-                row.advance(Stage.CLOSED if rejected else Stage.EVIDENCE)
-                row.due_at = None
-                if rejected:
-                    row.closure, row.closed_at = Closure.REJECTED.value, now()
+            known = await session.get(DecisionRow, statement_id(envelope))
+            if known is not None and known.case == case:
+                return known
+            moment = now()
+            statement, kid = await examined(session, row, envelope, officers, moment)
+            if not reasons.strip() or len(reasons) > LONGEST_REASONS:
+                reason = f"a decision states its reasons, in {LONGEST_REASONS} characters at most"
+                raise Refused("reasons_missing", reason)
+            if digest(reasons.encode()) != statement.reasons:
+                raise Refused("other_reasons", "the reasons are not those that were signed")
+            if abs(moment - statement.at) > FRESH:
+                raise Refused("stale", f"signed at {statement.at.isoformat()}: more than {FRESH} from now")
+            used = select(DecisionRow.id).where(DecisionRow.nonce == statement.nonce)
+            if (await session.exec(used)).first() is not None:
+                raise Refused("replayed", "another decision has this nonce: nothing is signed twice alike")
+            order = await order_of(session, row)
+            renewal = statement.outcome is Outcome.RENEW and order is not None
+            filed = DecisionRow(
+                id=statement_id(envelope),
+                case=case,
+                officer=statement.actor,
+                role=statement.role.value,
+                outcome=statement.outcome.value,
+                bundle=statement.subject,
+                about=statement.about,
+                grounds=json.dumps(statement.grounds),
+                reasons=reasons,
+                envelope=envelope,
+                key=kid,
+                nonce=statement.nonce,
+                signed_at=statement.at,
+                submitted_at=moment,
+                round=order.renewals if renewal and order else row.round,
+                state=DecisionState.SUBMITTED.value,
+                ticket=_new_ticket(),
+            )
+            admit(filed.said(), await docket_of(session, row))
+            await _supersede(session, filed)
+            session.add(filed)
+            body = {
+                "decision": filed.id,
+                "outcome": filed.outcome,
+                "bundle": filed.bundle,
+                "grounds": list(statement.grounds),
+                "reasons": statement.reasons,
+                "role": filed.role,
+                "key": kid,
+            }
+            await ledger.append(session, "decision_submitted", body, case=case, actor=filed.officer)
+            return filed
+
+    async def refuse(self, case: str, decision: str, code: str) -> None:
+        """Note that a decision was refused, and why; also one that nobody filed."""
+        async with self._database.write() as session:
+            await load_case(session, case)
+            await refuse(session, case, decision, code)
+
+    async def escalate(self, case: str, due: datetime, at: datetime) -> datetime:
+        """Note that a review's term has passed, and begin the next; returns its end. Idempotent."""
+        async with self._database.write() as session:
+            row = await load_case(session, case)
+            if row.stage == Stage.REVIEW and row.due_at is not None and row.due_at <= due:
+                await raise_escalation(session, case, "review_overdue", due.astimezone(UTC).isoformat())
+                row.due_at = row.snapshot().due("review", at)
                 session.add(row)
-                body = {"decision": last.id, "outcome": last.outcome.value}
-                await ledger.append(session, "review_concluded", body, case=case, actor=last.officer)
-            return Closure.REJECTED if rejected else None
+            return row.due_at or due
+
+
+async def _supersede(session: AsyncSession, filed: DecisionRow) -> None:
+    """What an officer signed before on the same bundle, and no case was told of, must not come up later."""
+    if Outcome(filed.outcome) not in OF_REVIEW:
+        return
+    before = await session.exec(
+        select(DecisionRow).where(
+            DecisionRow.case == filed.case,
+            DecisionRow.officer == filed.officer,
+            DecisionRow.bundle == filed.bundle,
+            DecisionRow.state == DecisionState.SUBMITTED,
+        )
+    )
+    for row in before:
+        if Outcome(row.outcome) in OF_REVIEW:
+            await refuse(session, filed.case, row.id, "superseded")
+

@@ -1,0 +1,287 @@
+"""The gate of the whole system: where decisions are admitted, and carried out in the same transaction.
+
+Nothing is asked of an ISP, nothing is closed and no order lives longer but by what is admitted here. The gate believes
+only what officers signed and filed, whatever a workflow may claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from precinto.contracts import Admission, Admissions, AdmitTask, Place
+from precinto.domain.case import Closure, Stage
+from precinto.domain.errors import BadInput, NotFound, Refused
+from precinto.domain.notification import Method, measure_id
+from precinto.domain.orders import End, EndReason, OrderKind, order_id
+from precinto.domain.review import Officer, Outcome, admit
+from precinto.domain.statements import statement_id
+from precinto.domain.verification import Standing
+from precinto.store import ledger
+from precinto.store.database import Database, now
+from precinto.store.intake import CaseRow, TargetRow, load_case
+from precinto.store.orders import (
+    MeasureRow,
+    OrderRow,
+    StandingRow,
+    ask,
+    end_order,
+    order_of,
+    queue_notices,
+)
+from precinto.store.review import DecisionRow, DecisionState, docket_of, examined, refuse
+
+
+class GateStore:
+    """Port ``Gate``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def admit(self, task: AdmitTask, officers: Sequence[Officer], isps: Sequence[str]) -> Admissions:
+        """Admit decisions and carry them out, each in its own right: a bad one takes no other with it. Idempotent.
+
+        Args:
+            task: What a case was told, and when.
+            officers: The registry's officers.
+            isps: Ids of the ISPs that an order issued now goes to.
+
+        Raises:
+            NotFound: No such case.
+        """
+        each: list[Admission] = []
+        for decision in task.decisions:
+            each.append(await self._one(task, decision, None, officers, isps))
+        for envelope in task.envelopes:
+            each.append(await self._one(task, statement_id(envelope), envelope, officers, isps))
+        return Admissions(each=tuple(each), place=await self.place(task.case))
+
+    async def place(self, case: str, *, bundle: bool = False) -> Place:
+        """Where a case stands; with ``bundle``, which is its newest too.
+
+        Raises:
+            NotFound: No such case.
+        """
+        async with self._database.read() as session:
+            row = await load_case(session, case)
+            order = await order_of(session, row)
+            return Place(
+                stage=Stage(row.stage),
+                round=row.round,
+                closure=Closure(row.closure) if row.closure else None,
+                due=row.due_at,
+                order=order.id if order else None,
+                version=order.version if order else 0,
+                over=order is not None and order.ended_at is not None,
+                bundle=row.bundle if bundle else None,
+            )
+
+    async def _one(
+        self,
+        task: AdmitTask,
+        decision: str,
+        envelope: str | None,
+        officers: Sequence[Officer],
+        isps: Sequence[str],
+    ) -> Admission:
+        try:
+            async with self._database.write() as session:
+                case = await load_case(session, task.case)
+                row = await _on_file(session, case, decision, envelope, officers)
+                if row.state == DecisionState.ADMITTED:
+                    if envelope is not None:
+                        raise Refused("replayed", f"decision {row.id} was admitted before: told again, it says nothing")
+                else:
+                    await _admit(session, case, row, officers)
+                    await _carry_out(session, case, row, task.at, isps)
+                await session.flush()
+                docket = await docket_of(session, case)
+                needed = docket.approvals_needed - len(docket.approvals) if case.stage == Stage.REVIEW else 0
+                return Admission(needed=max(needed, 0))
+        except Refused as refused:
+            async with self._database.write() as session:
+                await refuse(session, task.case, decision[:64], refused.code)
+            return Admission(code=refused.code, reason=refused.reason[:300])
+
+
+async def _on_file(
+    session: AsyncSession, case: CaseRow, decision: str, envelope: str | None, officers: Sequence[Officer]
+) -> DecisionRow:
+    row = await session.get(DecisionRow, decision)
+    if row is not None and row.case == case.id:
+        return row
+    if envelope is not None:
+        await examined(session, case, envelope, officers, now())  # says first what else is wrong with it
+    raise Refused("decision_not_on_file", f"no officer has filed decision {decision[:64]} in this case")
+
+
+async def _admit(session: AsyncSession, case: CaseRow, row: DecisionRow, officers: Sequence[Officer]) -> None:
+    """Note that a decision counts; all that was asked when it was filed is asked again.
+
+    Raises:
+        Refused: ``refused_before``, ``unsigned``, ``altered``, or as the rules.
+    """
+    if row.state == DecisionState.REFUSED:
+        raise Refused("refused_before", f"decision {row.id} was refused ({row.refusal}): its officer signs another")
+    if row.envelope is None:
+        raise Refused("unsigned", f"decision {row.id} is not signed")
+    statement, _ = await examined(session, case, row.envelope, officers, row.submitted_at)
+    claimed = (row.id, row.officer, row.outcome, row.bundle, row.about)
+    signed = (statement_id(row.envelope), statement.actor, statement.outcome.value, statement.subject, statement.about)
+    if claimed != signed:
+        raise Refused("altered", f"decision {row.id} is not on file as its officer signed it")
+    admit(row.said(), await docket_of(session, case))
+    row.state, row.refusal = DecisionState.ADMITTED.value, None
+    session.add(row)
+    body = {"decision": row.id, "outcome": row.outcome}
+    await ledger.append(session, "decision_admitted", body, case=row.case, actor=row.officer)
+    await session.flush()
+
+
+async def _carry_out(
+    session: AsyncSession, case: CaseRow, row: DecisionRow, at: datetime, isps: Sequence[str]
+) -> None:
+    """Do what a decision that was just admitted amounts to."""
+    order = await order_of(session, case)
+    match Outcome(row.outcome):
+        case Outcome.APPROVE:
+            docket = await docket_of(session, case)
+            if len(docket.approvals) >= docket.approvals_needed:
+                await _issue(session, case, at, isps)
+        case Outcome.REJECT:
+            await _conclude(session, case, row, Stage.CLOSED)
+        case Outcome.RETURN:
+            case.round += 1
+            await _conclude(session, case, row, Stage.EVIDENCE)
+        case Outcome.REVOKE | Outcome.UPHOLD if order is not None:
+            reason = EndReason.REVOKED if row.outcome == Outcome.REVOKE else EndReason.UPHELD
+            await end_order(session, order, case, End(at=at, reason=reason), decision=row.id, actor=row.officer)
+        case Outcome.STAY if order is not None:
+            await _stay(session, case, order, row, at)
+        case Outcome.RESUME if order is not None:
+            await _resume(session, case, order, row, at)
+        case Outcome.RENEW if order is not None:
+            docket = await docket_of(session, case)
+            if len(docket.renewals) >= docket.approvals_needed:
+                await _renew(session, case, order, row)
+        case other:
+            raise Refused("not_under_review", f"a case cannot be decided by {other.value!r}")
+
+
+async def _conclude(session: AsyncSession, case: CaseRow, row: DecisionRow, stage: Stage) -> None:
+    case.advance(stage)
+    case.due_at = None
+    if stage is Stage.CLOSED:
+        case.closure, case.closed_at = Closure.REJECTED.value, now()
+    session.add(case)
+    body = {"decision": row.id, "outcome": row.outcome}
+    await ledger.append(session, "review_concluded", body, case=case.id, actor=row.officer)
+
+
+async def _issue(session: AsyncSession, case: CaseRow, at: datetime, isps: Sequence[str]) -> OrderRow:
+    """Issue the order of a case, with a notice for every ISP."""
+    snapshot, valid_from = case.snapshot(), at.astimezone(UTC).replace(microsecond=0)  # an order counts in seconds
+    bundle = case.bundle or ""
+    lapses = snapshot.due("lapse", valid_from) if snapshot.procedure.lapse else None
+    order = OrderRow(
+        id=order_id(case.id, bundle),
+        number=await _next_number(session, valid_from.year),
+        case=case.id,
+        kind=OrderKind.ORDER.value,
+        basis=snapshot.procedure.basis,
+        bundle=bundle,
+        valid_from=valid_from,
+        valid_until=snapshot.due("order", valid_from),
+        lapses_at=lapses,
+        asked_at=valid_from,
+    )
+    session.add(order)
+    await session.flush()
+    measures = await _write_measures(session, order)
+    queue_notices(session, order, isps)
+    await session.flush()
+    for measure in measures:
+        for isp in isps:
+            session.add(StandingRow(measure=measure, isp=isp, standing=Standing.PENDING.value, since=now()))
+    case.advance(Stage.NOTIFICATION)
+    case.due_at = order.valid_until
+    session.add(case)
+    docket = await docket_of(session, case)
+    body = {
+        "order": order.id,
+        "number": order.number,
+        "kind": order.kind,
+        "bundle": order.bundle,
+        "officers": list(docket.approvals),
+        "measures": measures,
+        "isps": list(isps),
+        "until": order.valid_until.isoformat(),
+    }
+    await ledger.append(session, "order_issued", body, case=case.id)
+    return order
+
+
+async def _next_number(session: AsyncSession, year: int) -> str:
+    this_year = select(OrderRow.number).where(OrderRow.number >= f"{year}-", OrderRow.number < f"{year}.")
+    last = (await session.exec(this_year.order_by(col(OrderRow.number).desc()).limit(1))).first()
+    return f"{year}-{int(last.partition('-')[2]) + 1 if last else 1:06}"
+
+
+async def _write_measures(session: AsyncSession, order: OrderRow) -> list[str]:
+    targets = await session.exec(select(TargetRow).where(TargetRow.case == order.case))
+    hosts = sorted({t.host for t in targets if t.host})
+    if not hosts:
+        raise Refused("no_measure", "no target of this case can be blocked by a method that there is yet")
+    measures = [
+        MeasureRow(id=measure_id(order.id, host, Method.DNS), order=order.id, target=host, method=Method.DNS.value)
+        for host in hosts
+    ]
+    session.add_all(measures)
+    await session.flush()
+    return [m.id for m in measures]
+
+
+async def _stay(session: AsyncSession, case: CaseRow, order: OrderRow, row: DecisionRow, at: datetime) -> None:
+    order.stayed_at = at
+    await ask(session, order, at)
+    case.advance(Stage.STAYED)
+    session.add(case)
+    body = {"order": order.id, "decision": row.id, "about": row.about, "version": order.version}
+    await ledger.append(session, "order_stayed", body, case=case.id, actor=row.officer)
+
+
+async def _resume(session: AsyncSession, case: CaseRow, order: OrderRow, row: DecisionRow, at: datetime) -> None:
+    order.stayed_at = None
+    await ask(session, order, at)
+    case.advance(Stage.NOTIFICATION)
+    session.add(case)
+    body = {"order": order.id, "decision": row.id, "version": order.version}
+    await ledger.append(session, "order_resumed", body, case=case.id, actor=row.officer)
+
+
+async def _renew(session: AsyncSession, case: CaseRow, order: OrderRow, row: DecisionRow) -> None:
+    """Lengthen an order from its date on. The ISPs are told the new date; what is asked of them stays the same."""
+    snapshot = case.snapshot()
+    if order.renewals >= snapshot.procedure.renewals:
+        raise Refused("no_more_renewals", f"the order was renewed {order.renewals} times: its procedure allows no more")
+    before, order.valid_until = order.valid_until, snapshot.due("renewal", order.valid_until)
+    order.renewals, order.version = order.renewals + 1, order.version + 1
+    session.add(order)
+    case.due_at = order.valid_until
+    session.add(case)
+    isps = await session.exec(
+        select(StandingRow.isp).join(MeasureRow, col(MeasureRow.id) == StandingRow.measure)
+        .where(MeasureRow.order == order.id).distinct()
+    )  # fmt: skip
+    queue_notices(session, order, sorted(isps))
+    body = {
+        "order": order.id,
+        "decision": row.id,
+        "version": order.version,
+        "from": before.isoformat(),
+        "until": order.valid_until.isoformat(),
+    }
+    await ledger.append(session, "order_renewed", body, case=case.id, actor=row.officer)
