@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     )
     registry: Path = Field(default=Path("registry.toml"), description="TOML file with officers, ISPs and guard lists.")
     procedure: Path = Field(
-        default=Path("procedures/precautionary.toml"), description="TOML file with the legal terms of new cases."
+        default=Path("procedures/peru-precautionary.toml"), description="TOML file with the legal terms of new cases."
     )
     recipes: Path = Field(default=Path("recipes"), description="Folder of the capture recipes, one for each service.")
     guardlists: Path = Field(default=Path("guardlists"), description="Folder of the guard lists.")
