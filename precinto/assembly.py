@@ -88,6 +88,7 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
             review=store.review,
             notification=store.notification,
             verification=store.verification,
+            anchors=store.anchors,
         )
     finally:
         await crawler.close()

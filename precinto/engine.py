@@ -52,7 +52,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from precinto import stubs
-from precinto.contracts import CaseStart, Lapse, Stamped, StampTask, SweepTask, Swept
+from precinto.contracts import AnchorTask, CaseStart, Lapse, Stamped, StampTask, SweepTask, Swept
 from precinto.domain.errors import BadInput, CannotHere, NotYet, PrecintoError, Refused, Throttled, Unavailable
 from precinto.domain.intake import Service
 from precinto.domain.model import Value
@@ -233,6 +233,11 @@ async def schedule_sweeps(client: Client, vantages: Sequence[str], every: timede
 async def schedule_stamping(client: Client, every: timedelta) -> None:
     """The schedule that gets late time stamps, created or brought up to date; idempotent."""
     await _schedule(client, "stamping", "EvidenceStamping", StampTask(), every, "Late time stamps")
+
+
+async def schedule_anchoring(client: Client, every: timedelta) -> None:
+    """The schedule that anchors the ledger, created or brought up to date; idempotent."""
+    await _schedule(client, "anchoring", "LedgerAnchoring", AnchorTask(), every, "Anchors of the ledger")
 
 
 async def _schedule(client: Client, name: str, workflow: str, task: Value, every: timedelta, summary: str) -> None:

@@ -17,6 +17,7 @@ from precinto.domain.case import Closure
 from precinto.domain.evidence import Finding, Manifest, Missing
 from precinto.domain.guards import GuardLists, ProtectedName
 from precinto.domain.intake import Referral, Service, Target, TargetKind
+from precinto.domain.ledger import Anchor
 from precinto.domain.model import Digest, Instant, Value
 from precinto.domain.notification import Action, Delivery, Notice
 from precinto.domain.proportionality import TargetFacts
@@ -571,6 +572,29 @@ class VerificationRepository(Protocol):
         ...
 
 
+class UnstampedAnchor(Value):
+    """An anchor that waits for its time, and who has stamped it already."""
+
+    anchor: Anchor
+    authorities: tuple[str, ...]
+
+
+class AnchorRepository(Protocol):
+    """Anchors of the ledger, and their time stamps."""
+
+    async def anchor(self) -> Anchor | None:
+        """Take an anchor of the newest row; None where nothing happened since the last one."""
+        ...
+
+    async def unstamped(self) -> Sequence[UnstampedAnchor]:
+        """The anchors that lack a time stamp, oldest first."""
+        ...
+
+    async def stamped(self, anchor: int, stamp: FiledStamp) -> None:
+        """Record a time stamp of an anchor; idempotent."""
+        ...
+
+
 @dataclass(frozen=True)
 class Ports:
     """Everything that activities are built from; ``guardlists`` are joined with the registry's own names."""
@@ -590,3 +614,4 @@ class Ports:
     review: ReviewRepository
     notification: NotificationRepository
     verification: VerificationRepository
+    anchors: AnchorRepository

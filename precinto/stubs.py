@@ -16,6 +16,8 @@ from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 from precinto.contracts import (
     Accepted,
+    Anchored,
+    AnchorTask,
     CaptureTask,
     CaseRef,
     Conclusion,
@@ -151,6 +153,9 @@ SEAL: Stub[CaptureTask, Sealed] = Stub(
 )
 STAMP: Stub[StampTask, Stamped] = Stub(
     "evidence.stamp", Stamped, "sweep", timedelta(minutes=15), queue=CAPTURE, heartbeat=_SILENCE
+)
+ANCHOR: Stub[AnchorTask, Anchored] = Stub(
+    "ledger.anchor", Anchored, "sweep", timedelta(minutes=15), heartbeat=_SILENCE
 )
 ESCALATE: Stub[Escalation, None] = Stub("review.escalate", type(None), "database", 10 * _SECOND)
 REFUSE: Stub[Refusal, None] = Stub("review.refuse", type(None), "database", 10 * _SECOND)
