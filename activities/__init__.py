@@ -7,6 +7,7 @@ from typing import Any
 
 from activities.evidence import EvidenceActivities
 from activities.intake import IntakeActivities
+from activities.ledger import LedgerActivities
 from activities.notification import NotificationActivities
 from activities.review import ReviewActivities
 from activities.verification import VerificationActivities
@@ -20,9 +21,10 @@ def build(ports: Ports) -> dict[str, list[Activity]]:
     """The activities of each queue; those of a vantage's queue are under ``probe``."""
     intake, evidence, review = IntakeActivities(ports), EvidenceActivities(ports), ReviewActivities(ports)
     notification, verification = NotificationActivities(ports), VerificationActivities(ports)
+    ledger = LedgerActivities(ports)
     return {
-        stubs.CASES: [intake.accept, review.escalate, review.refuse, review.conclude],
+        stubs.CASES: [intake.resume, review.admit, review.escalate, ledger.anchor],
         stubs.CAPTURE: [evidence.capture, evidence.stamp],
-        stubs.NOTIFY: [notification.notify, notification.remind, verification.end],
+        stubs.NOTICES: [notification.notify, verification.end],
         "probe": [verification.sweep],
     }

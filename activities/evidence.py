@@ -100,7 +100,8 @@ class EvidenceActivities:
             signature=await self._ports.blobs.put(signature),
             stamps=await self._stamps(signature, set()),
             findings=weighed.findings,
-            review_until=task.review_until,
+            # On the server's clock, as every term is.
+            sealed_at=activity.info().started_time + (datetime.now(UTC) - started),
         )
 
     async def _visit(self, subject: Subject, folder: Path) -> Capture:

@@ -1,11 +1,11 @@
-"""Intake: what a referral opened becomes a case at work."""
+"""Intake happens at the desk, before a case's workflow exists; here is what a workflow asks when it takes a case up."""
 
 from __future__ import annotations
 
 from temporalio import activity
 
 from precinto import stubs
-from precinto.contracts import Accepted, CaseRef
+from precinto.contracts import CaseRef, Place
 from precinto.ports import Ports
 
 
@@ -15,11 +15,11 @@ class IntakeActivities:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    @activity.defn(name=stubs.ACCEPT.name)
-    async def accept(self, case: CaseRef) -> Accepted:
-        """Take an opened case into evidence, and tell the workflow who may not decide it.
+    @activity.defn(name=stubs.RESUME.name)
+    async def resume(self, case: CaseRef) -> Place:
+        """Where a case stands, for a run that takes it up.
 
         Raises:
-            NotFound: No such case: somebody started a workflow without a referral.
+            NotFound: No such case.
         """
-        return await self._ports.intake.accept(case.case)
+        return await self._ports.gate.place(case.case, bundle=True)

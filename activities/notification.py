@@ -10,10 +10,8 @@ from temporalio import activity
 
 from activities.heartbeat import beating
 from precinto import stubs
-from precinto.contracts import Notified, OrderTask, ReminderTask
+from precinto.contracts import Notified, OrderTask
 from precinto.domain.errors import NotFound, Refused, Throttled, Unavailable
-from precinto.domain.notification import Action
-from precinto.domain.verification import Standing
 from precinto.ports import OpenNotice, Ports
 
 AT_ONCE = 20
@@ -31,13 +29,13 @@ class Courier:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    async def deliver(self, order: str, action: Action) -> None:
-        """Deliver what is still to be delivered.
+    async def deliver(self, order: str) -> None:
+        """Deliver what is still to be delivered; what lifts a block goes first.
 
         Raises:
             Unavailable: Some ISPs did not answer; the others have been told and will not be told again.
         """
-        notices = await self._ports.notification.undelivered(order, action)
+        notices = await self._ports.notification.undelivered(order)
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def one(notice: OpenNotice) -> Unavailable | None:
@@ -75,26 +73,18 @@ class NotificationActivities:
         self._ports = ports
         self._courier = Courier(ports)
 
-    @activity.defn(name=stubs.NOTIFY_ALL.name)
+    @activity.defn(name=stubs.NOTIFY.name)
     async def notify(self, task: OrderTask) -> Notified:
-        """Pass the gate, issue the order, and tell every ISP. Run again, only the untold ones are told.
+        """Tell every ISP what an order asks now. Run again, only the untold ones are told.
 
         Raises:
-            NotVerified: The decisions do not carry the order.
+            NotFound: No such order.
             Unavailable: Some ISPs could not be told yet.
         """
-        isps = [isp.id for isp in self._ports.registry.isps]
-        order = await self._ports.notification.issue(task, self._ports.registry.officers, isps)
+        if task.remind:
+            await self._ports.notification.remind(task.order, datetime.now(UTC))
         async with beating():
-            await self._courier.deliver(order, Action.BLOCK)
-        return await self._result(order)
-
-    @activity.defn(name=stubs.REMIND.name)
-    async def remind(self, task: ReminderTask) -> Notified:
-        """Remind the ISPs at which a measure was found open, at most once a term."""
-        await self._ports.notification.remind(task.order, Standing.LAPSED, datetime.now(UTC))
-        async with beating():
-            await self._courier.deliver(task.order, Action.BLOCK)
+            await self._courier.deliver(task.order)
         return await self._result(task.order)
 
     async def _result(self, order: str) -> Notified:

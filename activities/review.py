@@ -1,11 +1,11 @@
-"""Review: what of the reviewers' work is written down by the engine."""
+"""Review: what people decide is admitted here, and what they let pass is put before others."""
 
 from __future__ import annotations
 
 from temporalio import activity
 
 from precinto import stubs
-from precinto.contracts import Conclusion, Escalation, Refusal
+from precinto.contracts import Admissions, AdmitTask, Escalated, Escalation
 from precinto.ports import Ports
 
 
@@ -15,23 +15,13 @@ class ReviewActivities:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
+    @activity.defn(name=stubs.ADMIT.name)
+    async def admit(self, task: AdmitTask) -> Admissions:
+        """Verify decisions that a case was told of, admit them and carry them out; a refusal is a result, on file."""
+        registry = self._ports.registry
+        return await self._ports.gate.admit(task, registry.officers, [isp.id for isp in registry.isps])
+
     @activity.defn(name=stubs.ESCALATE.name)
-    async def escalate(self, escalation: Escalation) -> None:
+    async def escalate(self, escalation: Escalation) -> Escalated:
         """Put an overdue review before the legal head; recorded as the system's act, never as a person's."""
-        await self._ports.review.escalate(escalation.case, escalation.due)
-
-    @activity.defn(name=stubs.REFUSE.name)
-    async def refuse(self, refusal: Refusal) -> None:
-        """Write down that a decision was refused."""
-        await self._ports.review.refuse(refusal.case, refusal.decision, refusal.code, undone=refusal.undone)
-
-    @activity.defn(name=stubs.CONCLUDE.name)
-    async def conclude(self, conclusion: Conclusion) -> bool:
-        """Carry out a rejection (True: the case is closed) or a return for more evidence (False).
-
-        Raises:
-            NotVerified: The decision is not on file as it is claimed.
-        """
-        officers = self._ports.registry.officers
-        closure = await self._ports.review.conclude(conclusion.case, conclusion.decision, officers)
-        return closure is not None
+        return Escalated(due=await self._ports.review.escalate(escalation.case, escalation.due, escalation.at))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 from temporalio import activity
@@ -15,15 +15,11 @@ from precinto import stubs
 from precinto.contracts import Ended, EndTask, SweepTask, Swept
 from precinto.domain.case import Closure
 from precinto.domain.errors import NotFound, NotYet, Unavailable
-from precinto.domain.notification import Action
 from precinto.domain.verification import Standing, judge
 from precinto.ports import Due, Ending, Isp, Ports, Round
 
 PAGE = 200
 """Measures that are measured and recorded together; the cursor of a heartbeat stands between two pages."""
-
-UNISSUED = timedelta(seconds=2)
-"""Time after which an end whose order is not issued yet looks again."""
 
 AT_ONCE = 50
 """Measurements in flight at the same time from one vantage."""
@@ -84,25 +80,23 @@ class VerificationActivities:
     async def end(self, task: EndTask) -> Ended:
         """End an order: at its time tell every ISP, then come back until the unblock was measured everywhere.
 
+        When its time is, is asked at each waking: it may have been renewed meanwhile, or have lapsed.
+
         The waiting is the server's: each ``NotYet`` asks it to run this again at a given moment, which survives
         workers and outages and adds no event. The time is the server's too, never this machine's.
 
         Raises:
-            NotYet: The order is in force, or not issued yet, or not every ISP was measured open yet.
-            NotVerified: The revocation is not on file as it is claimed.
+            NotYet: The order is in force, or not every ISP was measured open yet.
+            NotFound: No such order.
         """
         moment = activity.info().started_time
-        if moment < task.at:
-            raise NotYet(f"the order is in force until {task.at.isoformat()}", task.at - moment)
-        try:
-            ending = await self._ports.verification.end(task, self._ports.registry.officers)
-        except NotFound as unissued:
-            # The gate has not answered yet. It will issue the order, or the case takes this end back.
-            raise NotYet(str(unissued), UNISSUED) from unissued
-        await self._ports.notification.remind(task.order, Standing.OVERSTAYING, datetime.now(UTC))
+        ending = await self._ports.verification.end(task, moment)
+        if not ending.ended:
+            raise NotYet(f"the order is in force until {ending.ends_at.isoformat()}", ending.ends_at - moment)
+        await self._ports.notification.remind(task.order, datetime.now(UTC))
         try:
             async with beating():
-                await self._courier.deliver(task.order, Action.RELEASE)
+                await self._courier.deliver(task.order)
         except Unavailable as away:
             log.warning("release_undelivered", case=task.case, order=task.order, reason=str(away))
         return await self._closed(task, ending, moment)
@@ -111,7 +105,7 @@ class VerificationActivities:
         standings = await self._ports.verification.release(task.order)
         total = sum(standings.values())
         left = total - standings.get(Standing.RELEASED, 0) - standings.get(Standing.CARRIED_ON, 0)
-        if left and moment < ending.release_until:
+        if left and ending.release_until is not None and moment < ending.release_until:
             raise NotYet(f"{left} of {total} unblocks are not measured yet", ending.recheck)
         closure = Closure.ESCALATED if left else Closure.UNBLOCKED
         await self._ports.verification.close(task.case, closure, moment)

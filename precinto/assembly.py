@@ -86,8 +86,10 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
             intake=store.intake,
             evidence=store.evidence,
             review=store.review,
+            gate=store.gate,
             notification=store.notification,
             verification=store.verification,
+            anchors=store.anchors,
         )
     finally:
         await crawler.close()

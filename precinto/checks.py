@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,7 @@ from precinto.adapters.seals.key_file import EXPIRES_SOON, FileKeySealer
 from precinto.domain.errors import BadInput, CannotHere, PrecintoError, Unavailable
 from precinto.domain.evidence import STAMPS_NEEDED
 from precinto.domain.model import Value
+from precinto.domain.review import Role
 from precinto.ports import Registry
 from precinto.procedures import load_terms
 from precinto.provision import CHROMIUM, PROGRAMS, Need
@@ -26,8 +27,12 @@ from precinto.registry import TomlRegistry, read_registry
 from precinto.settings import Settings
 from precinto.store import Database
 from precinto.store.ledger import BrokenChain, verify
+from precinto.store.officer_keys import OfficerKeyRow, OfficerKeyStore
 
 LOW_DISK_BYTES = 2_000_000_000
+
+_DECIDING = {Role.REVIEWER, Role.LEGAL_HEAD, Role.DUTY_OFFICER}
+"""Who needs a key: these sign decisions."""
 
 
 class Status(StrEnum):
@@ -53,7 +58,7 @@ async def check_all(settings: Settings) -> list[Check]:
     registry, line = _registry(settings)
     checks += [line, _procedure(settings), _sealing(settings)]
     checks += [_time(registry)] if registry else []
-    checks += [one async for one in _database(settings)]
+    checks += [one async for one in _database(settings, registry)]
     checks += [one async for one in _engine(settings, registry)]
     return checks
 
@@ -139,7 +144,7 @@ def _time(registry: TomlRegistry) -> Check:
     return Check(status=Status.FAIL, what="time stamps", found=found, hint=hint)
 
 
-async def _database(settings: Settings) -> AsyncIterator[Check]:
+async def _database(settings: Settings, registry: TomlRegistry | None) -> AsyncIterator[Check]:
     try:
         database = Database(settings.database)
         try:
@@ -151,6 +156,8 @@ async def _database(settings: Settings) -> AsyncIterator[Check]:
             yield Check(status=Status.OK, what="database", found=database.url.render_as_string())
             rows, _ = await verify(database)
             yield Check(status=Status.OK, what="ledger", found=f"{rows} rows, the chain holds")
+            if registry:
+                yield _officer_keys(registry, await OfficerKeyStore(database).keys())
         finally:
             await database.close()
     except BrokenChain as broken:
@@ -160,6 +167,17 @@ async def _database(settings: Settings) -> AsyncIterator[Check]:
         yield Check(
             status=Status.FAIL, what="database", found=str(error).splitlines()[0], hint="PRECINTO_DATABASE_URL"
         )
+
+
+def _officer_keys(registry: TomlRegistry, keys: Sequence[OfficerKeyRow]) -> Check:
+    able = {key.officer for key in keys if key.revoked_at is None}
+    deciding = [one.id for one in registry.officers if _DECIDING & set(one.roles)]
+    without = [officer for officer in deciding if officer not in able]
+    if not without:
+        return Check(status=Status.OK, what="officer keys", found=f"{len(deciding)} officers can sign their decisions")
+    found = f"without a key in force: {', '.join(without)}"
+    hint = "they cannot decide: python starter.py officers enrol ID"
+    return Check(status=Status.WARN, what="officer keys", found=found, hint=hint)
 
 
 async def _engine(settings: Settings, registry: Registry | None) -> AsyncIterator[Check]:
@@ -184,7 +202,7 @@ async def _engine(settings: Settings, registry: Registry | None) -> AsyncIterato
 
 async def _queues(client: Client, registry: Registry | None) -> AsyncIterator[Check]:
     vantages = [isp.id for isp in registry.isps] if registry else []
-    for queue in (stubs.CASES, stubs.CAPTURE, stubs.NOTIFY, *map(stubs.probe_queue, vantages)):
+    for queue in (stubs.CASES, stubs.CAPTURE, stubs.NOTICES, *map(stubs.probe_queue, vantages)):
         served = await engine.polled(client, queue)
         found = "a worker asks for work" if served else "no worker"
         hint = "" if served else "python worker.py; cases wait until one runs"

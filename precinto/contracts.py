@@ -95,6 +95,21 @@ class Stamped(Value):
     waiting: int
 
 
+class AnchorTask(Value):
+    """Anchor the ledger, and get the time stamps that anchors lack."""
+
+    v: Literal[1] = 1
+
+
+class Anchored(Value):
+    """What a round of anchoring did: the last row that a new anchor covers, stamps got, anchors that still wait."""
+
+    v: Literal[1] = 1
+    last: int | None
+    got: int
+    waiting: int
+
+
 class Escalation(Value):
     """The reviewers' term has passed at ``due`` and a human must be told; ``at`` is now."""
 

@@ -131,6 +131,7 @@ async def bootstrap(settings: Settings, client: Client, registry: Registry) -> N
     vantages = [isp.id for isp in registry.isps]
     await engine.schedule_sweeps(client, vantages, timedelta(seconds=settings.sweep_seconds))
     await engine.schedule_stamping(client, timedelta(seconds=settings.stamping_seconds))
+    await engine.schedule_anchoring(client, timedelta(seconds=settings.anchor_seconds))
 
 
 async def _start_temporal(

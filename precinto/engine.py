@@ -52,11 +52,11 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from precinto import stubs
-from precinto.contracts import CaseStart, Lapse, Stamped, StampTask, SweepTask, Swept
+from precinto.contracts import AnchorTask, CaseStart, Lapse, Stamped, StampTask, SweepTask, Swept
 from precinto.domain.errors import BadInput, CannotHere, NotYet, PrecintoError, Refused, Throttled, Unavailable
 from precinto.domain.intake import Service
 from precinto.domain.model import Value
-from precinto.domain.terms import Terms
+from precinto.domain.procedures import Snapshot
 
 log = structlog.get_logger(__name__)
 
@@ -157,20 +157,20 @@ async def ready(address: str, namespace: str = "default") -> bool:
 # ------------------------------------------------------------------------------------------------------- the cases
 
 
-async def start_case(client: Client, case: str, terms: Terms, service: Service, summary: str) -> None:
+async def start_case(client: Client, case: str, terms: Snapshot, service: Service, summary: str) -> None:
     """Start a case's workflow; again is the same, also after it has ended."""
     attributes = TypedSearchAttributes(
         [
             SearchAttributePair(stubs.STAGE, stubs.INVESTIGATION),
             # The review's term runs from the start; said here, it costs the case no event.
-            SearchAttributePair(stubs.DUE, datetime.now(UTC).replace(microsecond=0) + terms.review),
+            SearchAttributePair(stubs.DUE, terms.due("review", datetime.now(UTC)).replace(microsecond=0)),
             SearchAttributePair(stubs.SERVICE, service.value),
         ]
     )
     try:
         await client.start_workflow(
             "EnforcementCase",
-            CaseStart(case=case, review=terms.review, order=terms.order),
+            CaseStart(case=case),
             id=stubs.case_workflow(case),
             task_queue=stubs.CASES,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -233,6 +233,11 @@ async def schedule_sweeps(client: Client, vantages: Sequence[str], every: timede
 async def schedule_stamping(client: Client, every: timedelta) -> None:
     """The schedule that gets late time stamps, created or brought up to date; idempotent."""
     await _schedule(client, "stamping", "EvidenceStamping", StampTask(), every, "Late time stamps")
+
+
+async def schedule_anchoring(client: Client, every: timedelta) -> None:
+    """The schedule that anchors the ledger, created or brought up to date; idempotent."""
+    await _schedule(client, "anchoring", "LedgerAnchoring", AnchorTask(), every, "Anchors of the ledger")
 
 
 async def _schedule(client: Client, name: str, workflow: str, task: Value, every: timedelta, summary: str) -> None:
@@ -364,7 +369,7 @@ async def workers(
     running = [
         cases,
         worker(stubs.CAPTURE, captures, stubs.CAPTURE, **few),
-        worker(stubs.NOTIFY, 20, stubs.NOTIFY),
+        worker(stubs.NOTICES, 20, stubs.NOTICES),
         *(worker(stubs.probe_queue(vantage), 2, "probe", **few) for vantage in vantages),
     ]
     async with AsyncExitStack() as stack:

@@ -12,16 +12,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from precinto.contracts import Accepted, EndTask, OrderTask, Sealed
+from precinto.contracts import EndTask, Sealed
 from precinto.domain.case import Closure
 from precinto.domain.evidence import Finding, Manifest, Missing
 from precinto.domain.guards import GuardLists, ProtectedName
 from precinto.domain.intake import Referral, Service, Target, TargetKind
+from precinto.domain.ledger import Anchor
 from precinto.domain.model import Digest, Instant, Value
-from precinto.domain.notification import Action, Delivery, Notice
+from precinto.domain.notification import Delivery, Notice
+from precinto.domain.procedures import Snapshot
 from precinto.domain.proportionality import TargetFacts
-from precinto.domain.review import Decision, Docket, Officer
-from precinto.domain.terms import Terms
+from precinto.domain.review import Officer
 from precinto.domain.verification import Facts, Standing, Verdict
 
 # ---------------------------------------------------------------------------------------------- outside world
@@ -329,17 +330,9 @@ class IntakeRepository(Protocol):
     """Cases, their targets, referrals and findings."""
 
     async def register(
-        self, referral: Referral, findings: Sequence[Finding], opened_by: str, terms: Terms
+        self, referral: Referral, findings: Sequence[Finding], opened_by: str, terms: Snapshot
     ) -> Registered:
         """Register a referral: it joins the open case about its target, or opens one. Idempotent."""
-        ...
-
-    async def accept(self, case: str) -> Accepted:
-        """Take an opened case into evidence; idempotent.
-
-        Raises:
-            NotFound: No such case.
-        """
         ...
 
     async def subject(self, case: str) -> Subject:
@@ -368,7 +361,7 @@ class Package(Value):
         signature: Digest of the detached signature over the manifest.
         stamps: The time-stamp tokens over the signature, so far.
         findings: What the proportionality rules found.
-        review_until: When the review's term ends.
+        sealed_at: When it was sealed, on the server's clock: the review's term runs from then.
     """
 
     manifest: Manifest
@@ -376,7 +369,7 @@ class Package(Value):
     signature: Digest
     stamps: tuple[FiledStamp, ...]
     findings: tuple[Finding, ...]
-    review_until: Instant
+    sealed_at: Instant
 
 
 class Unstamped(Value):
@@ -420,41 +413,31 @@ class EvidenceRepository(Protocol):
 
 
 class ReviewRepository(Protocol):
-    """Decisions with their reasons."""
+    """Decisions, and the terms of those who decide."""
 
-    async def docket(self, case: str) -> Docket:
-        """What the rules need to know of a case.
+    async def escalate(self, case: str, due: datetime, at: datetime) -> datetime:
+        """Note that a review's term has passed, and begin the next; returns its end. Idempotent."""
+        ...
+
+
+class Gate(Protocol):
+    """Where decisions are admitted, and carried out in the same transaction."""
+
+    async def admit(self, task: AdmitTask, officers: Sequence[Officer], isps: Sequence[str]) -> Admissions:
+        """Admit decisions and carry them out, each in its own right. Idempotent.
+
+        Nothing is asked of an ISP that did not pass here. A refusal is a result, and is on file.
 
         Raises:
             NotFound: No such case.
         """
         ...
 
-    async def submit(self, case: str, decision: Decision, role: str, reasons: str) -> str:
-        """File an officer's decision with its reasons, before the case is told of it; idempotent by id.
-
-        Returns:
-            The ticket to tell the case with: the same each time, and not to be guessed.
-        """
-        ...
-
-    async def refuse(self, case: str, decision: str, code: str, *, undone: bool = False) -> None:
-        """Note that a decision was refused, and why; ``undone``: it had been taken, and was taken back."""
-        ...
-
-    async def escalate(self, case: str, due: datetime) -> None:
-        """Note that a review's term has passed; idempotent."""
-        ...
-
-    async def admitted(self, decision: str, ticket: str) -> None:
-        """Note that the case has taken a decision that was told with this ticket; idempotent."""
-        ...
-
-    async def conclude(self, case: str, decision: str, officers: Sequence[Officer]) -> Closure | None:
-        """Carry out a rejection (returns the closure) or a return for more evidence (returns None).
+    async def place(self, case: str, *, bundle: bool = False) -> Place:
+        """Where a case stands; with ``bundle``, which is its newest too.
 
         Raises:
-            NotVerified: The decisions are not on file as they are claimed.
+            NotFound: No such case.
         """
         ...
 
@@ -469,22 +452,12 @@ class OpenNotice(Value):
 class NotificationRepository(Protocol):
     """Orders, measures, notices and acknowledgements."""
 
-    async def issue(self, task: OrderTask, officers: Sequence[Officer], isps: Sequence[str]) -> str:
-        """Issue the order that these decisions carry, with a notice for every ISP; idempotent.
-
-        This is the gate: nothing is notified that does not pass it.
-
-        Returns:
-            The order's id.
+    async def undelivered(self, order: str) -> Sequence[OpenNotice]:
+        """Notices of this order that are still to be delivered; what lifts a block comes first.
 
         Raises:
-            NotVerified: A decision is not on file, was altered, or its officer has no standing; or there are
-                not enough different officers; or the bundle is not the one under review.
+            NotFound: No such order.
         """
-        ...
-
-    async def undelivered(self, order: str, action: Action) -> Sequence[OpenNotice]:
-        """Notices of this order that are still to be delivered; empty for blocks of an order that has ended."""
         ...
 
     async def delivered(self, notice: str, delivery: Delivery, at: datetime) -> None:
@@ -496,11 +469,11 @@ class NotificationRepository(Protocol):
         ...
 
     async def notified(self, order: str) -> tuple[int, int, int]:
-        """ISPs of an order, of these delivered to, of these given up for a human to reach."""
+        """ISPs of an order, of these delivered to what it asks now, of these given up for a human to reach."""
         ...
 
-    async def remind(self, order: str, standing: Standing, now: datetime) -> int:
-        """Write a reminder for each ISP at which a measure of the order has this standing.
+    async def remind(self, order: str, now: datetime) -> int:
+        """Write a reminder for each ISP that does not do what the order asks now, after its term to comply.
 
         At most one within the order's term for reminders. Returns how many were written.
         """
@@ -531,12 +504,16 @@ class Ending(Value):
     """How the end of an order is followed up.
 
     Attributes:
+        ends_at: When it ends, or has ended.
+        ended: Whether it has.
         release_until: When the unblock must have been measured everywhere; counted from the moment when the ISPs
             could first be told, so that an outage of ours never runs against them.
         recheck: Time until it is looked at again.
     """
 
-    release_until: Instant
+    ends_at: Instant
+    ended: bool
+    release_until: Instant | None
     recheck: timedelta
 
 
@@ -551,13 +528,12 @@ class VerificationRepository(Protocol):
         """Record rounds and move the standings; returns case id to number of measures that lapsed anew."""
         ...
 
-    async def end(self, task: EndTask, officers: Sequence[Officer]) -> Ending:
-        """End an order: from now on the block must be gone. Writes a release notice for every ISP that was told.
+    async def end(self, task: EndTask, moment: datetime) -> Ending:
+        """End an order whose time has come at this moment: from then on the block must be gone. Idempotent.
 
-        Idempotent.
+        Writes a release notice for every ISP.
 
         Raises:
-            NotVerified: The revocation is not on file as it is claimed.
             NotFound: No such order.
         """
         ...
@@ -568,6 +544,29 @@ class VerificationRepository(Protocol):
 
     async def close(self, case: str, closure: Closure, at: datetime) -> None:
         """Close a case; idempotent."""
+        ...
+
+
+class UnstampedAnchor(Value):
+    """An anchor that waits for its time, and who has stamped it already."""
+
+    anchor: Anchor
+    authorities: tuple[str, ...]
+
+
+class AnchorRepository(Protocol):
+    """Anchors of the ledger, and their time stamps."""
+
+    async def anchor(self) -> Anchor | None:
+        """Take an anchor of the newest row; None where nothing happened since the last one."""
+        ...
+
+    async def unstamped(self) -> Sequence[UnstampedAnchor]:
+        """The anchors that lack a time stamp, oldest first."""
+        ...
+
+    async def stamped(self, anchor: int, stamp: FiledStamp) -> None:
+        """Record a time stamp of an anchor; idempotent."""
         ...
 
 
@@ -588,5 +587,7 @@ class Ports:
     intake: IntakeRepository
     evidence: EvidenceRepository
     review: ReviewRepository
+    gate: Gate
     notification: NotificationRepository
     verification: VerificationRepository
+    anchors: AnchorRepository

@@ -11,6 +11,7 @@ from precinto.domain import terms
 from precinto.domain.errors import BadInput
 from precinto.domain.procedures import Procedure, Snapshot, read_procedure
 from precinto.domain.terms import Terms
+from precinto.shipped import own_or_shipped
 
 YEARS = 3
 """A snapshot covers the year of its case and the two after it."""
@@ -74,7 +75,7 @@ def _holidays(procedure: Procedure, years: range) -> tuple[set[date], str]:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with own_or_shipped(path).open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from error

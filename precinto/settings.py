@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     )
     registry: Path = Field(default=Path("registry.toml"), description="TOML file with officers, ISPs and guard lists.")
     procedure: Path = Field(
-        default=Path("procedures/precautionary.toml"), description="TOML file with the legal terms of new cases."
+        default=Path("procedures/peru-precautionary.toml"), description="TOML file with the legal terms of new cases."
     )
     recipes: Path = Field(default=Path("recipes"), description="Folder of the capture recipes, one for each service.")
     guardlists: Path = Field(default=Path("guardlists"), description="Folder of the guard lists.")
@@ -51,6 +51,11 @@ class Settings(BaseSettings):
     chromium: Path | None = Field(default=None, description="Browser for captures; empty: looked for on this machine.")
     sweep_seconds: float = Field(default=900.0, gt=0, description="Seconds between two sweeps of a vantage.")
     stamping_seconds: float = Field(default=300.0, gt=0, description="Seconds between two rounds of late time stamps.")
+    anchor_seconds: float = Field(default=86_400.0, gt=0, description="Seconds between two anchors of the ledger.")
+    vault: Path | None = Field(
+        default=None,
+        description="File with the installation's key to personal data; empty: below the home folder.",
+    )
     cached_workflows: int = Field(default=2000, ge=0, description="Open cases that a worker keeps in memory.")
     vantages: tuple[str, ...] = Field(
         default=(), description="Vantages this worker probes from; empty: every ISP's resolvers."
@@ -95,6 +100,11 @@ class Settings(BaseSettings):
     def blob_place(self) -> str:
         """Where the blobs are, with the default filled in."""
         return self.blobs or str(self.home / "blobs")
+
+    @property
+    def vault_file(self) -> Path:
+        """The file of the installation's key to personal data, with the default filled in."""
+        return self.vault or self.home / "vault.key"
 
     @property
     def sealing_folder(self) -> Path:

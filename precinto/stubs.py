@@ -17,6 +17,8 @@ from temporalio.workflow import ActivityCancellationType, ActivityHandle
 from precinto.contracts import (
     Admissions,
     AdmitTask,
+    Anchored,
+    AnchorTask,
     CaptureTask,
     CaseRef,
     Ended,
@@ -151,6 +153,9 @@ SEAL: Stub[CaptureTask, Sealed] = Stub(
 )
 STAMP: Stub[StampTask, Stamped] = Stub(
     "evidence.stamp", Stamped, "sweep", timedelta(minutes=15), queue=CAPTURE, heartbeat=_SILENCE
+)
+ANCHOR: Stub[AnchorTask, Anchored] = Stub(
+    "ledger.anchor", Anchored, "sweep", timedelta(minutes=15), heartbeat=_SILENCE
 )
 ESCALATE: Stub[Escalation, Escalated] = Stub("review.escalate", Escalated, "database", 10 * _SECOND)
 ADMIT: Stub[AdmitTask, Admissions] = Stub("review.admit", Admissions, "database", 10 * _SECOND)

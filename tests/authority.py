@@ -131,6 +131,7 @@ class Authority:
             review=store.review,
             notification=store.notification,
             verification=store.verification,
+            anchors=store.anchors,
         )
         self._cases: list[str] = []
 

@@ -35,7 +35,7 @@ def settings(
     return Settings(
         home=tmp_path / "home",
         registry=tmp_path / "registry.toml",
-        procedure=ROOT / "procedures" / "precautionary.toml",
+        procedure=ROOT / "procedures" / "peru-precautionary.toml",
         temporal_address=address(temporal),
         temporal_namespace=namespace,
         sweep_seconds=300,

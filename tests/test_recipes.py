@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from precinto.adapters.crawlers.web.crawler import KEEP_SECONDS
+from precinto.assembly import CAPTURE_LIMIT
 from precinto.domain.errors import BadInput
 from precinto.domain.intake import Service
-from precinto.domain.recipes import Consent, Download, Open, Play, Recipe, Type
+from precinto.domain.recipes import RECIPE_SECONDS, Consent, Download, Open, Play, Recipe, Type
 from precinto.recipes import read_recipes
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
@@ -43,6 +45,10 @@ def test_every_service_has_one_and_each_shows_what_the_service_is_for() -> None:
     assert steps[Service.OTHER][0] is Open
 
 
+def test_a_capture_has_time_for_the_longest_recipe_and_for_what_is_kept_after_it() -> None:
+    assert RECIPE_SECONDS <= CAPTURE_LIMIT.total_seconds() - KEEP_SECONDS
+
+
 def test_the_test_video_of_an_authority_is_still_to_be_set() -> None:
     """``.test`` exists nowhere (RFC 2606): nobody's video is converted because a setting was forgotten."""
     assert OURS.recipe(Service.STREAM_RIPPER).values["test_url"].startswith("https://video.test/")
@@ -62,6 +68,13 @@ def test_a_mistake_in_a_file_is_named_by_file_and_key(folder: Path) -> None:
     path = folder / "other.toml"
     path.write_text(path.read_text().replace("screens", "sreens"))
     with pytest.raises(BadInput, match=r"^other\.toml: steps\.2\.scroll\.sreens: "):
+        read_recipes(folder)
+
+
+def test_a_recipe_that_would_take_longer_than_a_visit_has_is_refused_by_file_and_key(folder: Path) -> None:
+    path = folder / "other.toml"
+    path.write_text(path.read_text() + '[[steps]]\ndo = "wait"\nseconds = 120\n')
+    with pytest.raises(BadInput, match=r"^other\.toml: steps: they may take 167 s together; a visit has 150 s "):
         read_recipes(folder)
 
 

@@ -209,6 +209,7 @@ class Precinto:
             review=store.review,
             notification=store.notification,
             verification=store.verification,
+            anchors=store.anchors,
         )
         async with engine.workers(
             client, workflows.WORKFLOWS, activities.build(ports), VANTAGES, drain=timedelta(seconds=1)

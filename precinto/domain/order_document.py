@@ -29,6 +29,7 @@ Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 """A country by its two letters (ISO 3166-1)."""
 
 Words = Annotated[str, Field(min_length=1, max_length=20_000)]
+Number = Annotated[str, Field(min_length=1, max_length=64)]
 Short = Annotated[str, Field(min_length=1, max_length=2_048)]
 
 
@@ -142,7 +143,7 @@ class Paper(Value):
         issued_at: Date of the document.
     """
 
-    number: Short
+    number: Number
     version: int = Field(ge=1)
     kind: Literal["order", "renewal", "release", "revocation"]
     authority: AuthorityCard
@@ -156,7 +157,7 @@ class Paper(Value):
     valid_from: Instant
     valid_until: Instant
     replaces: Short | None = None
-    standing_order: Short | None = None
+    standing_order: Number | None = None
     redress: Text
     decisions: tuple[DecisionTaken, ...] = Field(max_length=100)
     issued_at: Instant

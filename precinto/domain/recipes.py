@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from precinto.domain.errors import BadInput
 from precinto.domain.intake import Service
@@ -17,6 +17,11 @@ from precinto.domain.model import Value, canonical_json, digest
 
 STEPS = 40
 """Steps of one recipe."""
+
+RECIPE_SECONDS = 150
+"""What the steps of one recipe may take together: a visit has no more for them, and would end before their end."""
+
+_SLACK_SECONDS = 5  # for what a step does beside waiting
 
 Seconds = Annotated[int, Field(ge=1, le=120)]
 Selector = Annotated[str, StringConstraints(pattern=r"^[^<{}]+$", strip_whitespace=True, max_length=300)]
@@ -35,6 +40,11 @@ class Step(Value):
 
     optional: bool = False
     seconds: Seconds = 10
+
+    @property
+    def limit(self) -> int:
+        """What it may take in all, in seconds."""
+        return self.seconds
 
 
 class Find(Step):
@@ -71,7 +81,11 @@ class FindOne(Find):
 
 
 class Open(Step):
-    """Open the target: always the first step, and never optional."""
+    """Open the target: always the first step, and never optional.
+
+    Attributes:
+        seconds: What it may take, also where a second address is tried.
+    """
 
     do: Literal["open"]
     seconds: Seconds = 30
@@ -123,6 +137,11 @@ class Wait(Find):
     do: Literal["wait"]
     idle: bool = False
 
+    @property
+    def limit(self) -> int:
+        """What it may take in all, in seconds; waiting for nothing, it always takes its ``seconds``."""
+        return self.seconds if self.names_something else self.seconds + _SLACK_SECONDS
+
     @model_validator(mode="after")
     def _one_thing(self) -> Wait:
         if self.idle and self.names_something:
@@ -135,10 +154,13 @@ class Download(Find):
 
     Attributes:
         bytes: What the file may have; one that is larger is broken off and not kept.
+        find_seconds: Within which there must be something to click on, or the file: a page that has neither by then
+            offers none.
     """
 
     do: Literal["download"]
     seconds: Seconds = 60
+    find_seconds: Seconds = 10
     bytes: int = Field(default=50_000_000, ge=1, le=200_000_000)
 
 
@@ -155,6 +177,11 @@ class Play(Find):
     seconds: Seconds = 15
     play_seconds: Seconds = 10
     frames: int = Field(default=10, ge=1, le=100)
+
+    @property
+    def limit(self) -> int:
+        """What it may take in all, in seconds."""
+        return self.seconds + self.play_seconds + _SLACK_SECONDS
 
 
 class Picture(Step):
@@ -191,6 +218,13 @@ class Recipe(Value):
         default_factory=dict, max_length=20
     )
     steps: tuple[AnyStep, ...] = Field(min_length=1, max_length=STEPS)
+
+    @field_validator("steps")
+    @classmethod
+    def _within_a_visit(cls, steps: tuple[AnyStep, ...]) -> tuple[AnyStep, ...]:
+        if (seconds := sum(step.limit for step in steps)) > RECIPE_SECONDS:
+            raise ValueError(f"they may take {seconds} s together; a visit has {RECIPE_SECONDS} s for them")
+        return steps
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:

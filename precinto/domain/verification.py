@@ -162,16 +162,16 @@ class Standing(StrEnum):
     """The order has ended, and another order in force blocks the same target: there is nothing to measure open."""
 
 
-def standing(ruling: Ruling, *, ended: bool, overdue: bool, before: Standing) -> Standing:
+def standing(ruling: Ruling, *, lifted: bool, overdue: bool, before: Standing) -> Standing:
     """The standing after one more round.
 
     Args:
         ruling: The round's verdict.
-        ended: Whether the order has ended, so that the block must be gone.
+        lifted: Whether the order has ended or is stayed, so that the block must be gone.
         overdue: Whether the ISP's term to comply with the newest notice has run out.
         before: The standing so far; rounds that prove nothing leave it as it is.
     """
-    if ended:
+    if lifted:
         match ruling:
             case Ruling.NOT_BLOCKED:
                 return Standing.RELEASED

@@ -22,8 +22,8 @@ from precinto.domain.evidence import Finding, Manifest
 from precinto.ports import FiledStamp
 
 TEMPLATES = Path(__file__).parent / "templates"
-PICTURES = ("viewport.png", "screenshot.png")
-"""Items of a bundle that are shown, the first that it has."""
+PICTURES = ("end.png", "viewport.png", "screenshot.png")
+"""Items of a bundle that are shown, the first that it has: what the service did says more than how it greets."""
 
 _UNSHOWN = re.compile(r"[^\x20-\x7e\u00a1-\u00ac\u00ae-\u017f\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u20ac]")
 _LISTED = 60
@@ -52,7 +52,7 @@ def evidence_report(
         findings: What the rules of proportionality found.
         stamps: The time stamps over the bundle's signature.
         custody: The chain of custody of the case.
-        picture: What the visitor saw (PNG), or None.
+        picture: What the visitor saw (PNG, named as in the bundle), or None.
         language: Of the words; what was captured stays as it is.
     """
     listed = manifest.missing[:_LISTED]
@@ -71,7 +71,7 @@ def evidence_report(
         "findings": [[one.weight.value, one.kind.value, one.detail, one.source] for one in findings],
         "stamps": [[stamp.authority, _moment(stamp.at), stamp.token] for stamp in stamps],
         "custody": [[str(one.seq), _moment(one.at), one.actor, one.act.value, one.detail] for one in custody],
-        "picture": picture is not None,
+        "picture": picture.name if picture else None,
     }
     with tempfile.TemporaryDirectory(prefix="precinto-report-") as folder:
         root = Path(folder)

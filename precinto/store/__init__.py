@@ -5,15 +5,19 @@ Every change and its row in the ledger are one transaction. :class:`Store` opens
 
 from __future__ import annotations
 
+from precinto.store.anchors import AnchorStore
 from precinto.store.database import Database
 from precinto.store.evidence import EvidenceStore
+from precinto.store.gate import GateStore
 from precinto.store.intake import IntakeStore
 from precinto.store.notification import NotificationStore
 from precinto.store.officer_keys import OfficerKeyStore
 from precinto.store.review import ReviewStore
+from precinto.store.subjects import Subjects
+from precinto.store.vault import Vault
 from precinto.store.verification import VerificationStore
 
-__all__ = ["Database", "Store"]
+__all__ = ["Database", "Store", "Subjects", "Vault"]
 
 
 class Store:
@@ -24,6 +28,8 @@ class Store:
         self.intake = IntakeStore(database)
         self.evidence = EvidenceStore(database)
         self.review = ReviewStore(database)
+        self.gate = GateStore(database)
         self.notification = NotificationStore(database)
         self.verification = VerificationStore(database)
         self.officer_keys = OfficerKeyStore(database)
+        self.anchors = AnchorStore(database)

@@ -99,7 +99,11 @@ class EvidenceStore:
     async def begin(self, case: str, round: int) -> int:
         """Begin an attempt and return its number; one that was left open is noted as interrupted."""
         async with self._database.write() as session:
-            await load_case(session, case)
+            row = await load_case(session, case)
+            if row.stage == Stage.INTAKE:
+                row.advance(Stage.EVIDENCE)
+                session.add(row)
+                await ledger.append(session, "case_accepted", {"hold": row.hold}, case=case)
             attempts = list(await session.exec(select(AttemptRow).where(AttemptRow.case == case)))
             for left in attempts:
                 if left.state == AttemptState.BEGUN:
@@ -179,7 +183,8 @@ async def _of_round(session: AsyncSession, case: str, round: int) -> Sealed | No
     row = (await session.exec(query)).first()
     if row is None:
         return None
-    return Sealed(bundle=row.digest, items=row.items, hold=(await load_case(session, case)).hold)
+    due = (await load_case(session, case)).due_at
+    return Sealed(bundle=row.digest, items=row.items, due=due or row.sealed_at)
 
 
 async def _write(session: AsyncSession, package: Package) -> None:
@@ -209,7 +214,7 @@ async def _write(session: AsyncSession, package: Package) -> None:
 async def _put_under_review(session: AsyncSession, package: Package) -> None:
     case = await load_case(session, package.manifest.case)
     case.advance(Stage.REVIEW)
-    case.bundle, case.due_at = package.manifest.bundle_digest(), package.review_until
+    case.bundle, case.due_at = package.manifest.bundle_digest(), case.snapshot().due("review", package.sealed_at)
     await note_findings(session, case, package.findings)
     session.add(case)
 

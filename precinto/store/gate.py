@@ -14,9 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.contracts import Admission, Admissions, AdmitTask, Place
 from precinto.domain.case import Closure, Stage
-from precinto.domain.errors import BadInput, NotFound, Refused
+from precinto.domain.errors import Refused
 from precinto.domain.notification import Method, measure_id
-from precinto.domain.orders import End, EndReason, OrderKind, order_id
+from precinto.domain.orders import End, EndReason, OrderKind, end_of, order_id
 from precinto.domain.review import Officer, Outcome, admit
 from precinto.domain.statements import statement_id
 from precinto.domain.verification import Standing
@@ -93,7 +93,7 @@ class GateStore:
                 row = await _on_file(session, case, decision, envelope, officers)
                 if row.state == DecisionState.ADMITTED:
                     if envelope is not None:
-                        raise Refused("replayed", f"decision {row.id} was admitted before: told again, it says nothing")
+                        raise Refused("replayed", f"decision {row.id} was admitted before: again, it says nothing")
                 else:
                     await _admit(session, case, row, officers)
                     await _carry_out(session, case, row, task.at, isps)
@@ -162,13 +162,22 @@ async def _carry_out(
         case Outcome.STAY if order is not None:
             await _stay(session, case, order, row, at)
         case Outcome.RESUME if order is not None:
+            _not_over(order, at)
             await _resume(session, case, order, row, at)
         case Outcome.RENEW if order is not None:
             docket = await docket_of(session, case)
+            _not_over(order, at)
             if len(docket.renewals) >= docket.approvals_needed:
                 await _renew(session, case, order, row)
         case other:
             raise Refused("not_under_review", f"a case cannot be decided by {other.value!r}")
+
+
+def _not_over(order: OrderRow, at: datetime) -> None:
+    """What has come to its end is not lengthened, though the engine may not have got round to ending it."""
+    end = end_of(order.valid_until, order.lapses_at)
+    if end.at <= at:
+        raise Refused("not_in_force", f"the order was over at {end.at.isoformat()}")
 
 
 async def _conclude(session: AsyncSession, case: CaseRow, row: DecisionRow, stage: Stage) -> None:
@@ -266,7 +275,7 @@ async def _renew(session: AsyncSession, case: CaseRow, order: OrderRow, row: Dec
     """Lengthen an order from its date on. The ISPs are told the new date; what is asked of them stays the same."""
     snapshot = case.snapshot()
     if order.renewals >= snapshot.procedure.renewals:
-        raise Refused("no_more_renewals", f"the order was renewed {order.renewals} times: its procedure allows no more")
+        raise Refused("no_more_renewals", f"the order was renewed {order.renewals} times: no more is allowed")
     before, order.valid_until = order.valid_until, snapshot.due("renewal", order.valid_until)
     order.renewals, order.version = order.renewals + 1, order.version + 1
     session.add(order)

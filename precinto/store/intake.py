@@ -5,17 +5,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from sqlalchemy import Text
 from sqlmodel import Field, SQLModel, col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from precinto.contracts import Accepted
 from precinto.domain.case import Stage, advance
 from precinto.domain.errors import NotFound
 from precinto.domain.evidence import Finding
 from precinto.domain.intake import Referral, Service, Target, TargetKind, case_id
-from precinto.domain.terms import Terms
+from precinto.domain.procedures import Snapshot
 from precinto.ports import Registered, Subject
 from precinto.store import ledger
 from precinto.store.database import Database, now
@@ -36,6 +36,7 @@ class CaseRow(SQLModel, table=True):
     hold: bool = False
     opened_by: str = Field(max_length=64)
     terms: str = Field(sa_type=Text)
+    round: int = 1
     opened_at: datetime
     stage_at: datetime
     due_at: datetime | None = None
@@ -43,9 +44,9 @@ class CaseRow(SQLModel, table=True):
     closure: str | None = Field(default=None, max_length=20)
     closed_at: datetime | None = None
 
-    def snapshot(self) -> Terms:
-        """The terms that this case runs under, as they were when it was opened."""
-        return Terms.model_validate_json(self.terms)
+    def snapshot(self) -> Snapshot:
+        """The procedure that this case runs under, as it was when the case was opened."""
+        return _snapshot(self.terms)
 
     def advance(self, to: Stage) -> None:
         """Step to the next stage, if the law allows it.
@@ -101,6 +102,12 @@ class FindingRow(SQLModel, table=True):
     weight: str = Field(max_length=10)
 
 
+@lru_cache(maxsize=64)
+def _snapshot(text: str) -> Snapshot:
+    """Read once for all cases that share it; it is never changed."""
+    return Snapshot.model_validate_json(text)
+
+
 async def load_case(session: AsyncSession, case: str) -> CaseRow:
     """The row of a case.
 
@@ -144,7 +151,7 @@ class IntakeStore:
         self._database = database
 
     async def register(
-        self, referral: Referral, findings: Sequence[Finding], opened_by: str, terms: Terms
+        self, referral: Referral, findings: Sequence[Finding], opened_by: str, terms: Snapshot
     ) -> Registered:
         """Register a referral: it joins the open case about its target, or opens one. Idempotent."""
         target = referral.target
@@ -173,16 +180,6 @@ class IntakeStore:
             await ledger.append(session, "referral_registered", body, case=case.id, actor=opened_by)
             return _registered(case, opened=opened, known=False)
 
-    async def accept(self, case: str) -> Accepted:
-        """Take an opened case into evidence; idempotent."""
-        async with self._database.write() as session:
-            row = await load_case(session, case)
-            if row.stage == Stage.INTAKE:
-                row.advance(Stage.EVIDENCE)
-                session.add(row)
-                await ledger.append(session, "case_accepted", {"hold": row.hold}, case=case)
-            return Accepted(hold=row.hold, barred=await barred_officers(session, row))
-
     async def place(self, target: Target) -> tuple[str, bool]:
         """The case that a referral of this target would belong to, and whether it would open it."""
         async with self._database.read() as session:
@@ -206,7 +203,7 @@ def _registered(case: CaseRow, *, opened: bool, known: bool) -> Registered:
 
 
 async def _open(
-    session: AsyncSession, referral: Referral, findings: Sequence[Finding], opened_by: str, terms: Terms
+    session: AsyncSession, referral: Referral, findings: Sequence[Finding], opened_by: str, terms: Snapshot
 ) -> CaseRow:
     target = referral.target
     earlier = select(func.count()).select_from(CaseRow).where(col(CaseRow.target_key) == target.key)

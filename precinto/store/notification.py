@@ -1,8 +1,4 @@
-"""Notification: orders, their measures, the notices to each ISP, and what the ISPs said.
-
-``issue`` is the gate of the whole system: no notice exists that did not pass it, and it believes only what
-officers filed, whatever a workflow may claim.
-"""
+"""Notification: the notices to each ISP, what came of each, and what the ISPs said."""
 
 from __future__ import annotations
 
@@ -14,16 +10,14 @@ from typing import TypeVar
 from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from precinto.contracts import OrderTask
 from precinto.domain.case import Stage
-from precinto.domain.errors import NotFound, NotVerified, Refused
-from precinto.domain.notification import Action, Delivery, Measure, Method, Notice, measure_id, order_id
-from precinto.domain.review import ORDER_OVER, Officer, carries_order
+from precinto.domain.errors import NotFound
+from precinto.domain.notification import Action, Delivery, Measure, Method, Notice
 from precinto.domain.verification import Standing
 from precinto.ports import OpenNotice
 from precinto.store import ledger
 from precinto.store.database import Database, now
-from precinto.store.intake import CaseRow, TargetRow, load_case
+from precinto.store.intake import CaseRow, load_case
 from precinto.store.orders import (
     AcknowledgementRow,
     MeasureRow,
@@ -36,7 +30,7 @@ from precinto.store.orders import (
     queue_notices,
     still_blocked,
 )
-from precinto.store.review import carried_out, docket_of, on_file, raise_escalation
+from precinto.store.review import raise_escalation
 from precinto.store.together import Together
 
 R = TypeVar("R", "NoticeRow", "OrderRow", "CaseRow")
@@ -49,64 +43,14 @@ class NotificationStore:
         self._database = database
         self._deliveries = Together(self._record_deliveries)
 
-    async def issue(self, task: OrderTask, officers: Sequence[Officer], isps: Sequence[str]) -> str:
-        """Issue the order that these decisions carry, with a notice for every ISP; idempotent."""
-        async with self._database.write() as session:
-            if (known := await session.get(OrderRow, task.order)) is not None:
-                if known.case != task.case:
-                    raise NotVerified("other_order", f"order {task.order} is that of another case")
-                return task.order
-            case = await load_case(session, task.case)
-            docket = await docket_of(session, case)
-            decisions = [await on_file(session, task.case, decision) for decision in task.decisions]
-            try:
-                # The gate counts the approvals itself.
-                carries_order(decisions, docket.model_copy(update={"approvals": ()}), officers)
-                if docket.bundle is None or task.order != order_id(task.case, docket.bundle):
-                    raise Refused("other_order", "the order is not that of the bundle under review")
-                if task.valid_from + case.snapshot().order <= now():
-                    raise Refused(ORDER_OVER, "the order would be over before any ISP heard of it")
-            except Refused as refused:
-                raise NotVerified(refused.code, refused.reason, refused.decision) from refused
-            await carried_out(session, *task.decisions)
-            order = await _write_order(session, task, case)
-            measures = await _write_measures(session, order)
-            queue_notices(session, order, isps, Action.BLOCK)
-            await session.flush()
-            for measure in measures:
-                for isp in isps:
-                    session.add(StandingRow(measure=measure, isp=isp, standing=Standing.PENDING.value, since=now()))
-            case.advance(Stage.NOTIFICATION)
-            case.due_at = order.valid_until
-            session.add(case)
-            body = {
-                "order": order.id,
-                "number": order.number,
-                "bundle": order.bundle,
-                "decisions": list(task.decisions),
-                "measures": measures,
-                "isps": list(isps),
-                "until": order.valid_until.isoformat(),
-            }
-            await ledger.append(session, "order_issued", body, case=case.id)
-            return task.order
-
-    async def undelivered(self, order: str, action: Action) -> Sequence[OpenNotice]:
-        """Notices of this order that are still to be delivered; empty for blocks of an order that has ended."""
+    async def undelivered(self, order: str) -> Sequence[OpenNotice]:
+        """Notices of this order that are still to be delivered; what lifts a block comes first."""
         async with self._database.read() as session:
             row = await load_order(session, order)
-            if action is Action.BLOCK and row.ended_at is not None:
-                return ()
-            queued = await session.exec(
-                select(NoticeRow).where(
-                    NoticeRow.order == order,
-                    NoticeRow.action == action,
-                    NoticeRow.state == NoticeState.QUEUED,
-                )
-            )
-            found = list(queued)
+            queued = select(NoticeRow).where(NoticeRow.order == order, NoticeRow.state == NoticeState.QUEUED)
+            found = sorted(await session.exec(queued), key=lambda n: (n.action != Action.RELEASE, n.version))
             measures = await session.exec(select(MeasureRow).where(MeasureRow.order == order))
-            others = await still_blocked(session, order) if action is Action.RELEASE else {}
+            others = await still_blocked(session, order) if row.is_lifted else {}
             items = tuple(
                 Measure(id=m.id, target=m.target, method=Method(m.method), also_under=others.get(m.target))
                 for m in measures
@@ -136,39 +80,40 @@ class NotificationStore:
             await _all_told(session, order)
 
     async def notified(self, order: str) -> tuple[int, int, int]:
-        """ISPs of an order, of these delivered to, of these given up for a human to reach."""
+        """ISPs of an order, of these delivered to what it asks now, of these given up for a human to reach."""
         async with self._database.read() as session:
+            row = await load_order(session, order)
             counts = await session.exec(
                 select(NoticeRow.state, func.count())
-                .where(NoticeRow.order == order, NoticeRow.action == Action.BLOCK, NoticeRow.reminder == 0)
+                .where(NoticeRow.order == order, NoticeRow.version == row.version, NoticeRow.reminder == 0)
                 .group_by(NoticeRow.state)
             )
             by_state = dict(counts.all())
             return sum(by_state.values()), by_state.get("delivered", 0), by_state.get("failed", 0)
 
-    async def remind(self, order: str, standing: Standing, now: datetime) -> int:
-        """Write a reminder for each ISP at which a measure of the order has this standing."""
+    async def remind(self, order: str, now: datetime) -> int:
+        """Write a reminder for each ISP that does not do what the order asks now, after its term to comply."""
         async with self._database.write() as session:
             row = await load_order(session, order)
-            action = Action.RELEASE if row.ended_at else Action.BLOCK
-            term = (await load_case(session, row.case)).snapshot().remind
-            lapsed = await session.exec(
+            wrong = Standing.OVERSTAYING if row.is_lifted else Standing.LAPSED
+            term = (await load_case(session, row.case)).snapshot().span("remind")
+            found = await session.exec(
                 select(StandingRow.isp)
                 .join(MeasureRow, col(MeasureRow.id) == StandingRow.measure)
-                .where(MeasureRow.order == order, StandingRow.standing == standing)
+                .where(MeasureRow.order == order, StandingRow.standing == wrong)
                 .distinct()
             )
             reminded: list[str] = []
-            for isp in sorted(lapsed):
-                newest = await newest_notice(session, order, isp, action)
+            for isp in sorted(found):
+                newest = await newest_notice(session, row, isp)
                 if newest is None or newest.delivered_at is None:
                     continue
                 if newest.reminder and newest.delivered_at + term > now:
                     continue
-                queue_notices(session, row, [isp], action, newest.reminder + 1)
+                queue_notices(session, row, [isp], newest.reminder + 1)
                 reminded.append(isp)
             if reminded:
-                body = {"order": order, "action": action.value, "isps": reminded}
+                body = {"order": order, "action": row.asks.value, "isps": reminded}
                 await ledger.append(session, "reminders_queued", body, case=row.case)
             return len(reminded)
 
@@ -203,14 +148,15 @@ async def _record_delivery(session: AsyncSession, row: NoticeRow, order: OrderRo
     body = {
         "notice": row.id,
         "isp": row.isp,
+        "version": row.version,
         "action": row.action,
         "reminder": row.reminder,
         "tries": row.tries,
         "claims": {said.measure: said.claim.value for said in one.delivery.acknowledgements},
     }
     await ledger.append(session, "notice_delivered", body, case=order.case)
-    if row.action == Action.BLOCK and order.ended_at is not None:
-        await _release_again(session, order, row.isp)
+    if row.action != order.asks:
+        await _ask_again(session, order, row.isp)
 
 
 async def _by_id(session: AsyncSession, kind: type[R], ids: Collection[str]) -> dict[str, R]:
@@ -225,15 +171,15 @@ async def _by_id(session: AsyncSession, kind: type[R], ids: Collection[str]) -> 
     return found
 
 
-async def _release_again(session: AsyncSession, order: OrderRow, isp: str) -> None:
-    """A block was on its way when its order ended, and the ISP took it: ask for the release once more."""
+async def _ask_again(session: AsyncSession, order: OrderRow, isp: str) -> None:
+    """A notice was on its way when something else was asked, and the ISP took it: ask once more for what counts."""
     case = await load_case(session, order.case)
     if case.stage == Stage.CLOSED:
         await raise_escalation(session, case.id, "block_after_end", isp)
         return
-    newest = await newest_notice(session, order.id, isp, Action.RELEASE)
+    newest = await newest_notice(session, order, isp)
     if newest is None or newest.state != NoticeState.QUEUED:
-        queue_notices(session, order, [isp], Action.RELEASE, newest.reminder + 1 if newest else 0)
+        queue_notices(session, order, [isp], newest.reminder + 1 if newest else 0)
     await session.exec(
         update(StandingRow)
         .where(
@@ -244,41 +190,11 @@ async def _release_again(session: AsyncSession, order: OrderRow, isp: str) -> No
     )
 
 
-async def _write_order(session: AsyncSession, task: OrderTask, case: CaseRow) -> OrderRow:
-    year, terms = task.valid_from.year, case.snapshot()
-    this_year = select(func.count()).select_from(OrderRow).where(col(OrderRow.number).startswith(f"{year}-"))
-    order = OrderRow(
-        id=task.order,
-        number=f"{year}-{(await session.exec(this_year)).one() + 1:06}",
-        case=task.case,
-        basis=terms.basis,
-        bundle=case.bundle or "",
-        valid_from=task.valid_from,
-        valid_until=task.valid_from + terms.order,
-    )
-    session.add(order)
-    await session.flush()
-    return order
-
-
-async def _write_measures(session: AsyncSession, order: OrderRow) -> list[str]:
-    targets = await session.exec(select(TargetRow).where(TargetRow.case == order.case))
-    hosts = sorted({t.host for t in targets if t.host})
-    if not hosts:
-        raise NotVerified("no_measure", "no target of this case can be blocked by a method that there is yet")
-    measures = [
-        MeasureRow(id=measure_id(order.id, host, Method.DNS), order=order.id, target=host, method=Method.DNS.value)
-        for host in hosts
-    ]
-    session.add_all(measures)
-    await session.flush()
-    return [m.id for m in measures]
-
-
 def _notice(order: OrderRow, row: NoticeRow, items: tuple[Measure, ...]) -> Notice:
     return Notice(
         id=row.id,
         order=order.number,
+        version=row.version,
         isp=row.isp,
         action=Action(row.action),
         reminder=row.reminder,
@@ -289,14 +205,14 @@ def _notice(order: OrderRow, row: NoticeRow, items: tuple[Measure, ...]) -> Noti
 
 
 async def _all_told(session: AsyncSession, order: OrderRow) -> None:
-    """Once no block notice waits any more, the case is under verification."""
+    """Once no notice waits any more, the case is under verification."""
     case = await load_case(session, order.case)
     if case.stage != Stage.NOTIFICATION:
         return
     await session.flush()
     waiting = select(func.count()).where(
         col(NoticeRow.order) == order.id,
-        col(NoticeRow.action) == Action.BLOCK,
+        col(NoticeRow.version) == order.version,
         col(NoticeRow.state) == NoticeState.QUEUED,
     )
     if (await session.exec(waiting)).one() == 0:

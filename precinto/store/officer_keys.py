@@ -7,6 +7,7 @@ legal head's, so that who administers cannot slip in a key beside one that its o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -71,6 +72,21 @@ async def key_in_force(session: AsyncSession, kid: str, officer: str, at: dateti
     return decode(row.public)
 
 
+def _named(by: str) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", by):
+        raise BadInput(f"{by[:64]!r} is not an id: lower-case letters, digits and hyphens")
+
+
+def known(officers: Sequence[Officer], officer: str) -> None:
+    """Refuse whoever is no officer.
+
+    Raises:
+        Refused: ``unknown_officer``.
+    """
+    if all(one.id != officer for one in officers):
+        raise Refused("unknown_officer", f"{officer!r} is not an officer of this authority")
+
+
 class OfficerKeyStore:
     """Enrols and revokes the keys of officers."""
 
@@ -92,20 +108,20 @@ class OfficerKeyStore:
         Args:
             officer: Whose key it is.
             public: The key, 32 bytes.
-            by: Who enrols it: for the record.
+            by: Id of whoever enrols it: for the record.
             proof: The :class:`Enrolment`, signed by the key itself.
             officers: The registry's officers.
             voucher: The same enrolment, signed by a key in force of that officer or of a legal head; needed where the
                 officer has had a key before.
 
         Raises:
-            BadInput: An envelope is none, or the two say different things.
+            BadInput: An envelope is none, or ``by`` is no id.
             Refused: ``unknown_officer``, ``weak_key``, ``forged``, ``other_enrolment``, ``stale_enrolment``,
                 ``already_enrolled``, ``voucher_missing``, ``not_a_legal_head``, or as :func:`key_in_force` for the
                 key that vouches.
         """
-        if all(one.id != officer for one in officers):
-            raise Refused("unknown_officer", f"{officer!r} is not an officer of this authority")
+        _named(by)
+        known(officers, officer)
         enrolment = verify_enrolment(proof, public)
         if (enrolment.officer, enrolment.public) != (officer, encode(public)):
             raise Refused("other_enrolment", "what the key has signed enrols another key, or for another officer")
@@ -134,11 +150,12 @@ class OfficerKeyStore:
 
         Raises:
             NotFound: No such key.
-            BadInput: No reason, or one of more than 500 characters.
+            BadInput: No reason, or one of more than 500 characters; or ``by`` is no id.
             Refused: ``key_revoked``: it is already.
         """
         if not 0 < len(reason.strip()) <= 500:
             raise BadInput("reason: needed, of 500 characters at most")
+        _named(by)
         async with self._database.write() as session:
             row = await session.get(OfficerKeyRow, kid)
             if row is None:

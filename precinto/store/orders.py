@@ -240,7 +240,13 @@ async def carry_on(session: AsyncSession, order: OrderRow, at: datetime) -> None
 
 
 async def end_order(
-    session: AsyncSession, order: OrderRow, case: CaseRow, end: End, *, decision: str | None = None, actor: str = "engine"
+    session: AsyncSession,
+    order: OrderRow,
+    case: CaseRow,
+    end: End,
+    *,
+    decision: str | None = None,
+    actor: str = "engine",
 ) -> None:
     """End an order: from now on the block must be gone. Writes the release notices."""
     order.ended_at, order.end_reason = end.at, end.reason.value

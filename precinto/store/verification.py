@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Text, or_
 from sqlmodel import Field, SQLModel, col, func, select
@@ -12,28 +12,28 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.contracts import EndTask
 from precinto.domain.case import Closure, Stage
-from precinto.domain.errors import NotFound, NotVerified, Refused
+from precinto.domain.errors import NotFound
 from precinto.domain.model import canonical_json, digest
-from precinto.domain.notification import Action
-from precinto.domain.review import Officer, Outcome, reviewer
-from precinto.domain.terms import Terms
+from precinto.domain.orders import end_of
+from precinto.domain.procedures import Snapshot
 from precinto.domain.verification import Ruling, Standing, standing
 from precinto.ports import Due, Ending, Round
 from precinto.store import ledger
 from precinto.store.database import Database, now
 from precinto.store.intake import CaseRow, load_case
 from precinto.store.orders import (
+    SETTLED,
     MeasureRow,
     NoticeRow,
     NoticeState,
     OrderRow,
     StandingRow,
+    carry_on,
+    end_order,
     load_order,
-    queue_notices,
-    still_blocked,
-    void_blocks,
+    standings_of,
 )
-from precinto.store.review import carried_out, on_file, raise_escalation
+from precinto.store.review import raise_escalation
 
 
 class ObservationRow(SQLModel, table=True):
@@ -50,10 +50,6 @@ class ObservationRow(SQLModel, table=True):
     ruling: str = Field(max_length=20)
     rule: str = Field(max_length=40)
     rules: str = Field(max_length=20)
-
-
-_SETTLED = (Standing.RELEASED.value, Standing.CARRIED_ON.value)
-"""Standings at which nothing more is asked of an ISP."""
 
 
 class VerificationStore:
@@ -77,9 +73,13 @@ class VerificationStore:
                     CaseRow.stage != Stage.CLOSED,
                     StandingRow.isp == isp,
                     StandingRow.measure > after,
-                    col(StandingRow.standing).not_in(_SETTLED),
+                    col(StandingRow.standing).not_in(SETTLED),
                     # An ISP that never confirmed the order may have blocked all the same.
-                    or_(col(MeasureRow.order).in_(delivered), col(OrderRow.ended_at).is_not(None)),
+                    or_(
+                        col(MeasureRow.order).in_(delivered),
+                        col(OrderRow.ended_at).is_not(None),
+                        col(OrderRow.stayed_at).is_not(None),
+                    ),
                 )
                 .order_by(col(StandingRow.measure))
                 .limit(limit)
@@ -109,39 +109,26 @@ class VerificationStore:
             await ledger.append(session, "observed", {"rounds": len(seen), "digest": digest("".join(seen).encode())})
         return lapses
 
-    async def end(self, task: EndTask, officers: Sequence[Officer]) -> Ending:
-        """End an order: from now on the block must be gone. Writes the release notices; idempotent."""
+    async def end(self, task: EndTask, moment: datetime) -> Ending:
+        """End an order whose time has come: from then on the block must be gone. Idempotent.
+
+        Also an ISP that never confirmed its block is told, for it may have blocked all the same; and so is one that
+        the registry no longer has: a human must then reach it.
+        """
         async with self._database.write() as session:
             order = await load_order(session, task.order)
             if order.case != task.case:
                 raise NotFound(f"case {task.case!r} has no order {task.order!r}")
             case = await load_case(session, task.case)
-            terms = case.snapshot()
-            if order.ended_at is not None:
-                await _carry_on(session, order, now())
-                return _ending(case, order.ended_at, terms)
-            actor = "engine"
-            if task.revocation is not None:
-                actor = await _revoker(session, task.case, task.revocation, officers)
-                await carried_out(session, task.revocation)
-            order.ended_at, order.revoked = task.at, task.revocation is not None
-            session.add(order)
-            await void_blocks(session, order.id)
-            # Also to an ISP that never confirmed its block: it may have blocked all the same.
-            # And to one that the registry no longer has: a human must then reach it.
-            standings = await _standings(session, order.id)
-            queue_notices(session, order, sorted({row.isp for row in standings}), Action.RELEASE)
-            for row in standings:
-                row.standing, row.since, row.signalled_at = Standing.PENDING.value, task.at, None
-                session.add(row)
-            await _carry_on(session, order, task.at)
-            case.advance(Stage.UNBLOCKING)
-            # From the moment when the ISPs can be told: an outage of ours must not run against them.
-            case.due_at = max(task.at, now()) + terms.release
-            session.add(case)
-            body = {"order": order.id, "revoked": order.revoked, "at": task.at.astimezone(UTC).isoformat()}
-            await ledger.append(session, "order_ended", body, case=case.id, actor=actor)
-            return _ending(case, task.at, terms)
+            if order.ended_at is None:
+                end = end_of(order.valid_until, order.lapses_at)
+                if moment < end.at:
+                    return Ending(ends_at=end.at, ended=False, release_until=None, recheck=_recheck(case))
+                await end_order(session, order, case, end)
+            else:
+                await carry_on(session, order, now())
+            assert order.ended_at is not None  # noqa: S101 - either it was ended or it just has been
+            return Ending(ends_at=order.ended_at, ended=True, release_until=case.due_at, recheck=_recheck(case))
 
     async def release(self, order: str) -> dict[Standing, int]:
         """How many measures x ISPs of an ended order stand where."""
@@ -166,42 +153,14 @@ class VerificationStore:
             if closure is Closure.ESCALATED:
                 orders = await session.exec(select(OrderRow.id).where(OrderRow.case == case))
                 for order in orders:
-                    left = await _standings(session, order)
-                    for isp in sorted({s.isp for s in left if s.standing not in _SETTLED}):
+                    left = await standings_of(session, order)
+                    for isp in sorted({s.isp for s in left if s.standing not in SETTLED}):
                         await raise_escalation(session, case, "block_not_lifted", isp)
             await ledger.append(session, "case_closed", {"closure": closure.value}, case=case)
 
 
-async def _carry_on(session: AsyncSession, order: OrderRow, at: datetime) -> None:
-    """What another order in force blocks too will not be measured open: say so, instead of blaming the ISPs."""
-    others = await still_blocked(session, order.id)
-    if not others:
-        return
-    measures = await session.exec(
-        select(MeasureRow).where(MeasureRow.order == order.id, col(MeasureRow.target).in_(others))
-    )
-    under = {row.id: others[row.target] for row in measures}
-    for row in await _standings(session, order.id):
-        if row.measure in under and row.standing not in _SETTLED:
-            body = {"measure": row.measure, "isp": row.isp, "from": row.standing, "to": Standing.CARRIED_ON.value}
-            body["under"] = under[row.measure]
-            row.standing, row.since = Standing.CARRIED_ON.value, at
-            session.add(row)
-            await ledger.append(session, "standing_changed", body, case=order.case)
-
-
-def _ending(case: CaseRow, ended_at: datetime, terms: Terms) -> Ending:
-    return Ending(release_until=case.due_at or ended_at + terms.release, recheck=terms.recheck)
-
-
-async def _revoker(session: AsyncSession, case: str, revocation: str, officers: Sequence[Officer]) -> str:
-    decision = await on_file(session, case, revocation)
-    if decision.outcome is not Outcome.REVOKE:
-        raise NotVerified("not_a_revocation", "the decision does not revoke the order")
-    try:
-        return reviewer(officers, decision.officer).id
-    except Refused as refused:
-        raise NotVerified(refused.code, refused.reason) from refused
+def _recheck(case: CaseRow) -> timedelta:
+    return case.snapshot().span("recheck")
 
 
 async def _record(session: AsyncSession, rounds: Sequence[Round]) -> list[str]:
@@ -238,19 +197,19 @@ class _Place:
 
     row: StandingRow
     order: OrderRow
-    terms: Terms
+    terms: Snapshot
     told_at: datetime | None
 
     @property
-    def ended(self) -> bool:
-        """Whether the order has ended, so that the block must be gone."""
-        return self.order.ended_at is not None
+    def due_at(self) -> datetime | None:
+        """When the ISP must have done what is asked; None where it was not told yet."""
+        return None if self.told_at is None else self.terms.due("comply", self.told_at)
 
     def overdue(self, one: Round) -> bool:
         """Whether the ISP's term had run out at this round, and the round proves anything."""
         if one.verdict.ruling in {Ruling.VANTAGE_FAULT, Ruling.INCONCLUSIVE, Ruling.SITE_DOWN}:
             return False
-        return self.told_at is not None and self.told_at + self.terms.comply <= one.at
+        return self.due_at is not None and self.due_at <= one.at
 
 
 async def _places(session: AsyncSession, rounds: Sequence[Round]) -> dict[tuple[str, str], _Place]:
@@ -268,22 +227,26 @@ async def _places(session: AsyncSession, rounds: Sequence[Round]) -> dict[tuple[
     terms = {case.id: case.snapshot() for _, _, case in rows}
     places: dict[tuple[str, str], _Place] = {}
     for row, order, case in rows:
-        action = Action.BLOCK if order.ended_at is None else Action.RELEASE
-        at = told.get((order.id, row.isp, action.value))
+        at = told.get((order.id, row.isp))
         places[row.measure, row.isp] = _Place(row=row, order=order, terms=terms[case.id], told_at=at)
     return places
 
 
-async def _first_told(session: AsyncSession, orders: set[str], isps: set[str]) -> dict[tuple[str, str, str], datetime]:
-    """When the first notice of each order, ISP and action was delivered."""
+async def _first_told(session: AsyncSession, orders: set[str], isps: set[str]) -> dict[tuple[str, str], datetime]:
+    """When each ISP was first told what each order asks now."""
     found = await session.exec(
-        select(NoticeRow.order, NoticeRow.isp, NoticeRow.action, func.min(NoticeRow.delivered_at))
-        .where(col(NoticeRow.order).in_(orders), col(NoticeRow.isp).in_(isps))
-        .group_by(NoticeRow.order, NoticeRow.isp, NoticeRow.action)
+        select(NoticeRow.order, NoticeRow.isp, func.min(NoticeRow.delivered_at))
+        .join(OrderRow, col(OrderRow.id) == NoticeRow.order)
+        .where(
+            col(NoticeRow.order).in_(orders),
+            col(NoticeRow.isp).in_(isps),
+            NoticeRow.version >= OrderRow.asked_version,
+        )
+        .group_by(NoticeRow.order, NoticeRow.isp)
     )
     return {
-        (order, isp, action): at.replace(tzinfo=at.tzinfo or UTC)  # SQLite's min() forgets the zone
-        for order, isp, action, at in found
+        (order, isp): at.replace(tzinfo=at.tzinfo or UTC)  # SQLite's min() forgets the zone
+        for order, isp, at in found
         if at is not None
     }
 
@@ -291,18 +254,22 @@ async def _first_told(session: AsyncSession, orders: set[str], isps: set[str]) -
 async def _move(session: AsyncSession, one: Round, place: _Place) -> bool:
     """Move one standing by one round; True where the case must hear of a lapse."""
     row, order, terms = place.row, place.order, place.terms
-    if order.ended_at is not None and one.at <= order.ended_at:
-        return False  # measured while the order was still in force: says nothing about its end
+    if order.is_lifted and one.at <= order.asked_at:
+        return False  # measured while the block was still asked for: says nothing about its end
     if row.measured_at is not None and one.at < row.measured_at:
         return False  # two sweeps overlapped, and the newer one was recorded first
     before = Standing(row.standing)
     row.ruling, row.measured_at = one.verdict.ruling.value, one.at
-    after = standing(one.verdict.ruling, ended=place.ended, overdue=place.overdue(one), before=before)
+    after = standing(one.verdict.ruling, lifted=order.is_lifted, overdue=place.overdue(one), before=before)
     if after is not before:
         row.standing, row.since = after.value, one.at
         body = {"measure": one.measure, "isp": one.isp, "from": before.value, "to": after.value}
+        if before is Standing.OVERSTAYING and place.due_at is not None:
+            seconds = max(0, round((one.at - place.due_at).total_seconds()))
+            row.overstay_seconds += seconds
+            body["overstay_seconds"] = str(seconds)
         await ledger.append(session, "standing_changed", body, case=order.case, actor=f"vantage:{one.vantage}")
-    silent = row.signalled_at is None or row.signalled_at + terms.remind <= one.at
+    silent = row.signalled_at is None or row.signalled_at + terms.span("remind") <= one.at
     lapsed = after is Standing.LAPSED and silent
     if lapsed:
         row.signalled_at = one.at
@@ -310,12 +277,3 @@ async def _move(session: AsyncSession, one: Round, place: _Place) -> bool:
         row.signalled_at = None
     session.add(row)
     return lapsed
-
-
-async def _standings(session: AsyncSession, order: str) -> list[StandingRow]:
-    found = await session.exec(
-        select(StandingRow)
-        .join(MeasureRow, col(MeasureRow.id) == StandingRow.measure)
-        .where(MeasureRow.order == order)
-    )
-    return list(found)

@@ -83,6 +83,7 @@ def world(sqlite_store: Store) -> World:
         review=sqlite_store.review,
         notification=sqlite_store.notification,
         verification=sqlite_store.verification,
+        anchors=sqlite_store.anchors,
     )
     return World(
         ports=ports,

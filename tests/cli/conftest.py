@@ -63,7 +63,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / f"{name}.pem").touch()  # nothing is stamped here
     monkeypatch.setenv("PRECINTO_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PRECINTO_REGISTRY", str(tmp_path / "registry.toml"))
-    monkeypatch.setenv("PRECINTO_PROCEDURE", str(ROOT / "procedures" / "precautionary.toml"))
+    monkeypatch.setenv("PRECINTO_PROCEDURE", str(ROOT / "procedures" / "peru-precautionary.toml"))
     return tmp_path / "home"
 
 

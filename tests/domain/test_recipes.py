@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from precinto.domain.errors import BadInput
 from precinto.domain.evidence import EvidenceItem
 from precinto.domain.intake import Service
-from precinto.domain.recipes import STEPS, Click, Open, Picture, Recipe, RecipeBook, read_recipe
+from precinto.domain.recipes import STEPS, Click, Open, Picture, Play, Recipe, RecipeBook, Wait, read_recipe
 
 WHOLE = """
 id = "ripper"
@@ -79,6 +79,7 @@ def test_a_comment_changes_no_digest_and_a_step_does() -> None:
         ("idle = true", "idel = true", "steps.2.wait.idel: Extra inputs are not permitted"),
         ("idle = true", "idle = true\nseconds = 0", "steps.2.wait.seconds: Input should be greater"),
         ("idle = true", "idle = true\nseconds = 999", "steps.2.wait.seconds: Input should be less"),
+        ("idle = true", "seconds = 98", "steps: they may take 153 s together; a visit has 150 s for them"),
         ("idle = true", 'idle = true\ntexts = ["Go"]', "steps.2.wait: waits for an element or for the network"),
         ('do = "wait"', 'do = "wiat"', "steps.2: Input tag 'wiat' found using 'do' does not match"),
         ('selectors = ["input[type=url]"]', "", "steps.1.type: needs selectors or texts"),
@@ -109,6 +110,11 @@ def test_a_recipe_has_an_end() -> None:
     steps = [Open(do="open"), *[Click(do="click", texts=("Go",))] * STEPS]
     with pytest.raises(ValidationError, match="at most 40"):
         Recipe(id="long", services=(Service.OTHER,), description="A test.", steps=tuple(steps))
+
+
+def test_what_a_step_may_take_counts_its_own_work_beside_its_waiting() -> None:
+    play = Play(do="play", seconds=20, play_seconds=10)
+    assert (play.limit, Wait(do="wait", seconds=20).limit, Click(do="click", texts=("Go",)).limit) == (35, 25, 10)
 
 
 def test_every_picture_can_be_a_file_of_a_bundle() -> None:

@@ -7,9 +7,7 @@ to try a passphrase takes 0.3 ms. This takes 0.2 s and 16 MiB; OpenSSL refuses w
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import unicodedata
 from base64 import b64encode
 from collections.abc import Sequence
@@ -25,14 +23,14 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509 import ObjectIdentifier
 
-from precinto.domain.errors import BadInput, CannotHere
+from precinto.adapters.keys.private_file import read_private, write_private
+from precinto.domain.errors import BadInput
 from precinto.domain.statements import key_id
 
 SHORTEST_PASSPHRASE = 12
 """Characters. Whoever has the file may try passphrases for as long as they like."""
 
 _COST, _BLOCK, _PARALLEL = 2**14, 8, 10
-_LARGEST = 2**16
 _PROTECTED = b"ENCRYPTED PRIVATE KEY"
 
 
@@ -57,10 +55,10 @@ class KeyFile:
 
         Raises:
             CannotHere: There is no such file.
-            BadInput: The passphrase is wrong; or the file is a symbolic link, not this user's, open to others, not a
-                protected Ed25519 key, or another key than its name says.
+            BadInput: The passphrase is wrong; the file is not private (:func:`read_private`), not a protected Ed25519
+                key, or holds another key than its name says.
         """
-        content = _read(self.path)
+        content = read_private(self.path)
         try:
             key = load_pem_private_key(content, _octets(passphrase))
         except TypeError:
@@ -99,51 +97,27 @@ def make_key(folder: Path, officer: str, passphrase: str) -> KeyFile:
     key = Ed25519PrivateKey.generate()
     file = KeyFile(folder / f"{officer}_{key_id(key.public_key())}.pem")
     plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(file.path, _protected(plain, _octets(passphrase)))
-    except OSError as error:
-        raise CannotHere(f"{file.path}: cannot be written: {error.strerror}") from error
+    write_private(file.path, _protected(plain, _octets(passphrase)))
     return file
+
+
+def read_passphrase(path: Path) -> str:
+    """The passphrase in a file that is this user's alone: its one line. No part of it ever stands in an error.
+
+    Raises:
+        CannotHere: There is no such file.
+        BadInput: As :func:`read_private`, or it does not hold one line of UTF-8.
+    """
+    try:
+        [passphrase] = read_private(path).decode("utf-8").splitlines()
+    except ValueError:
+        raise BadInput(f"{path}: does not hold one line of text") from None
+    return passphrase
 
 
 def _octets(passphrase: str) -> bytes:
     # An é may be typed as one character or as two; both are the same passphrase (RFC 8265, section 4.2).
     return unicodedata.normalize("NFC", passphrase).encode()
-
-
-def _read(path: Path) -> bytes:
-    """The content of a file that is this user's alone."""
-    try:
-        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise CannotHere(f"{path}: there is no such key here: bring it, or enrol one on this machine") from None
-    except OSError as error:
-        reason = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
-        raise BadInput(f"{path}: {reason}") from error
-    with os.fdopen(opened, "rb") as file:
-        status = os.fstat(opened)
-        if not stat.S_ISREG(status.st_mode):
-            raise BadInput(f"{path}: not a file")
-        if status.st_uid != os.geteuid():
-            raise BadInput(f"{path}: belongs to another user")
-        if status.st_mode & 0o077:
-            raise BadInput(f"{path}: others may read or change it: chmod 600 it, and have the key replaced")
-        return file.read(_LARGEST)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A new file, on the disk before this returns: a key that is enrolled and lost could not be replaced alone."""
-    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(opened, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(opened)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @asn1.sequence

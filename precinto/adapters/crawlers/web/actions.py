@@ -37,7 +37,6 @@ _LOAD_SECONDS = 3.0
 _CLICKS = 3  # at a player: the first ones often go to what lies over it
 _START_SECONDS = 2.0
 _SCREEN_SECONDS = 0.2
-_SLACK_SECONDS = 5.0  # for what a step does beside waiting
 _TEXT = 200  # characters of an element's text that are recorded
 
 
@@ -66,7 +65,7 @@ class Hand:
         Raises:
             NotDone: It cannot be done; says why.
         """
-        limit = min(_limit(step), seconds)
+        limit = min(step.limit, seconds)
         try:
             async with asyncio.timeout(limit):
                 await self._do(step, noted)
@@ -165,10 +164,24 @@ class Hand:
 
     async def _download(self, step: Download, noted: dict[str, Any]) -> None:
         async def ask() -> None:
-            if step.names_something:
-                await self._click(await self._find(step, noted), noted)
+            if step.names_something and (found := await self._offered(step, noted)):
+                await self._click(found, noted)
 
         noted["file"] = await self.downloads.keep(step.bytes, ask)
+
+    async def _offered(self, step: Download, noted: dict[str, Any]) -> Found | None:
+        """What to click on for a file; None if the file comes by itself before there is anything."""
+        try:
+            async with asyncio.timeout(step.find_seconds):
+                while not self.downloads.waiting:
+                    if found := await self._glance(step):
+                        noted["seen"] = await _told(found)
+                        return found
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            reason = f"nothing that it names was to be seen, and no file came, within {step.find_seconds} s"
+            raise NotDone(reason) from None
+        return None
 
     async def _play(self, step: Play, noted: dict[str, Any]) -> None:
         """Begin a player, if it does not play by itself; then watch, and keep frames.
@@ -210,17 +223,6 @@ class Hand:
         await asyncio.sleep(_REACT_SECONDS)
         with suppress(OutOfPatience):  # what comes next looks for itself
             await self.page.wait_for_load_state("load", timeout=_LOAD_SECONDS * 1000)
-
-
-def _limit(step: AnyStep) -> float:
-    """What a step may take, in seconds."""
-    match step:
-        case Play():
-            return step.seconds + step.play_seconds + _SLACK_SECONDS
-        case Wait() if not step.names_something:
-            return step.seconds + _SLACK_SECONDS
-        case _:
-            return step.seconds
 
 
 def _candidates(frame: Frame, step: Find) -> Iterator[Locator]:

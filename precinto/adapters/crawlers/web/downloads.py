@@ -71,6 +71,11 @@ class Downloads:
         """Listen to one window."""
         page.on("download", self._arrived)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a file has come that was not asked for yet."""
+        return bool(self._waiting)
+
     async def through(self, window: Page) -> None:
         """Give a window of its own time to hand out the file that it may have been opened for.
 

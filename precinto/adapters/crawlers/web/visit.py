@@ -171,15 +171,19 @@ class Visit:
         return None
 
     async def _open_first(self, addresses: Sequence[str], seconds: float, tools: _Instruments) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
         for address in addresses:
             self._address, self._before = address, len(self.record.asked())
-            self.failure = await self._open(address, seconds, tools.lens)
+            self.failure = await self._open(address, end - loop.time(), tools.lens)
             self._opened.append({"url": address, "failure": self.failure})
             answered = len(self._asked) > 1  # with a redirect: it was the next address that failed
             if self.failure is None or answered or not _NO_CONNECTION.search(self.failure):
                 break
             # The browser's own error page comes a moment after the error, and would break off what is opened next.
             await self._page.wait_for_url("chrome-error://**", wait_until="commit")
+            if loop.time() >= end:
+                break
         if self._there:
             if not await tools.lens.answers():
                 await self._halt("its scripts kept the page busy")
@@ -194,7 +198,7 @@ class Visit:
                 response = await self._page.goto(address, wait_until="commit", timeout=seconds * 1000)
                 await self._loaded(lens)
         except (OutOfPatience, TimeoutError):
-            reason = f"not loaded within {seconds:g} s"
+            reason = f"not loaded within {round(seconds, 1):g} s"
             await self._halt(reason)
             return f"{address}: {reason}"
         except Error as error:
@@ -224,7 +228,7 @@ class Visit:
 
     @property
     def _asked(self) -> list[tuple[str, str | None]]:
-        """The documents that the address opened last led to: their addresses, and what the browser says if one failed."""
+        """The documents that the address opened last led to: each address, and the browser's word if it failed."""
         return self.record.asked()[self._before :]
 
     @property

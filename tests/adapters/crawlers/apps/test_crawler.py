@@ -69,8 +69,8 @@ async def offering(settings_apk: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 async def crawler(offering: Lab) -> AsyncGenerator[AppCrawler]:
-    """The real one; it does not wait as long for a file as the recipe says."""
-    recipe = read_recipe(RECIPE.read_text().replace("seconds = 90", "seconds = 15"), RECIPE.name)
+    """The real one; it does not look as long for a file as the recipe says."""
+    recipe = read_recipe(RECIPE.read_text().replace("find_seconds = 10", "find_seconds = 4"), RECIPE.name)
     pages = WebCrawler(
         executable=None,
         resolvers=[str(offering.control)],
@@ -188,7 +188,11 @@ class TestWithABrowser:
     async def test_a_page_without_a_file_is_captured_all_the_same(self, crawler: AppCrawler, tmp_path: Path) -> None:
         capture = await crawler.capture(subject(APPIUM, "https://panaderia.test/"), tmp_path)
         assert capture.failure is None
-        assert "app.json" in {missing.what for missing in capture.missing}
+        reasons = {missing.what: missing.reason for missing in capture.missing}
+        assert "app.json" in reasons
+        assert reasons["step 5 (download)"] == (
+            "skipped: nothing that it names was to be seen, and no file came, within 4 s"
+        )
         assert "screenshot.png" in {file.name for file in capture.files}
 
     async def test_a_capture_that_is_broken_off_leaves_nothing_running(

@@ -323,6 +323,28 @@ class TestDownloads:
         assert "clicked" not in steps(capture)[2]
         assert missing(capture) == {}
 
+    async def test_a_file_that_comes_while_it_is_looked_for_is_the_same_file(
+        self, visit: Visiting, servers: Web
+    ) -> None:
+        """As after a countdown, on a page that has nothing to click on."""
+        servers.pages |= {
+            "example.com/": page("<script>onload = () => setTimeout(() => location = '/song', 4000)</script>"),
+            "example.com/song": response(b"ID3 song", "200 OK", "audio/mpeg", ATTACHED),
+        }
+        capture = await visit(Download(do="download", texts=("Download",)))
+        assert capture.failure is None
+        assert content(capture, "download-1.mp3") == b"ID3 song"
+
+    async def test_a_page_that_offers_no_file_is_not_waited_for_as_long_as_one_that_does(
+        self, visit: Visiting, servers: Web
+    ) -> None:
+        servers.pages["example.com/"] = page("")
+        capture = await visit(Download(do="download", texts=("Download",), seconds=90, find_seconds=2))
+        why = "nothing that it names was to be seen, and no file came, within 2 s"
+        assert capture.failure == f"step 2 (download): {why}"
+        began, ended = (datetime.fromisoformat(steps(capture)[1][at]) for at in ("started_at", "finished_at"))
+        assert timedelta(seconds=1.9) < ended - began < timedelta(seconds=5)
+
     async def test_a_file_that_nobody_asked_for_is_refused_and_named(self, visit: Visiting, servers: Web) -> None:
         servers.pages |= {
             "example.com/": page("<script>setTimeout(() => location = '/song', 100)</script>"),
