@@ -188,9 +188,9 @@ def write(measured: Sequence[Measured]) -> str:
     sizes = [one for each in _of(measured, RECORDED) for one in each.visited.captured]
     overhead = Spread(tuple(one.record_bytes / one.network_bytes for one in sizes))
     ratios.append(f"- size of the record, to the {first.network_bytes / MEGABYTE:.1f} MB carried: {overhead.text(3)}")
-    everything = [one for each in measured for one in each.visited.captured]
-    cut = sum(bool(one.cut) for one in everything)
-    ratios.append(f"- captures that say that the browser cut off the answer to a redirect: {cut} of {len(everything)}")
+    records = [one for each in measured if each.kind.recorder for one in each.visited.captured]
+    cut = sum(bool(one.cut) for one in records)
+    ratios.append(f"- records that say that the browser cut off the answer to a redirect: {cut} of {len(records)}")
     rounds = len(_of(measured, RECORDED))
     return "\n\n".join([head(rounds, f"Chromium {first.browser}"), table(columns, rows), "\n".join(ratios)])
 

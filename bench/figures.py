@@ -18,7 +18,7 @@ def head(rounds: int, *programs: str) -> str:
     """What the figures depend on; nothing that names the machine."""
     what = (
         datetime.now(UTC).date().isoformat(),
-        f"{os.cpu_count()} cores",
+        f"{os.cpu_count()} cores with a load of {os.getloadavg()[2]:.1f} in the last 15 minutes",
         f"Python {platform.python_version()}",
         *programs,
         f"Precinto {version('precinto')}",

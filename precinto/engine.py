@@ -52,7 +52,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from precinto import stubs
-from precinto.contracts import AnchorTask, CaseStart, Lapse, Stamped, StampTask, SweepTask, Swept
+from precinto.contracts import Anchored, AnchorTask, CaseStart, Lapse, Stamped, StampTask, SweepTask, Swept
 from precinto.domain.errors import BadInput, CannotHere, NotYet, PrecintoError, Refused, Throttled, Unavailable
 from precinto.domain.intake import Service
 from precinto.domain.model import Value
@@ -291,6 +291,24 @@ async def stamp_now(client: Client) -> Stamped:
         task_queue=stubs.CASES,
         static_summary="Late time stamps, on demand",
         result_type=Stamped,
+    )
+
+
+async def anchor_now(client: Client) -> Anchored:
+    """Anchor the ledger at once, beside its schedule's own ticks, and wait for it.
+
+    Raises:
+        Unavailable: No worker would do it.
+    """
+    if not await polled(client, stubs.CASES):
+        raise Unavailable(f"no worker serves the queue {stubs.CASES}: is 'up' or worker.py running?")
+    return await client.execute_workflow(
+        "LedgerAnchoring",
+        AnchorTask(),
+        id=f"anchoring/{uuid.uuid4()}",
+        task_queue=stubs.CASES,
+        static_summary="An anchor of the ledger, on demand",
+        result_type=Anchored,
     )
 
 

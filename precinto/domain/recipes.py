@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from precinto.domain.errors import BadInput
 from precinto.domain.intake import Service
@@ -219,13 +219,6 @@ class Recipe(Value):
     )
     steps: tuple[AnyStep, ...] = Field(min_length=1, max_length=STEPS)
 
-    @field_validator("steps")
-    @classmethod
-    def _within_a_visit(cls, steps: tuple[AnyStep, ...]) -> tuple[AnyStep, ...]:
-        if (seconds := sum(step.limit for step in steps)) > RECIPE_SECONDS:
-            raise ValueError(f"they may take {seconds} s together; a visit has {RECIPE_SECONDS} s for them")
-        return steps
-
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
         if [isinstance(step, Open) for step in self.steps] != [True] + [False] * (len(self.steps) - 1):
@@ -278,13 +271,17 @@ def read_recipe(text: str, where: str) -> Recipe:
         where: Name of the file, for error messages.
 
     Raises:
-        BadInput: Not TOML, or a key is missing, unknown or wrong; names file, key and reason.
+        BadInput: Not TOML, or a key is missing, unknown or wrong, or the steps may take longer than
+            ``RECIPE_SECONDS``; names file, key and reason.
     """
     try:
-        return Recipe.model_validate(tomllib.loads(text))
+        recipe = Recipe.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{where}: not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the recipe"
         raise BadInput(f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}") from error
+    if (seconds := sum(step.limit for step in recipe.steps)) > RECIPE_SECONDS:
+        raise BadInput(f"{where}: steps: they may take {seconds} s together; a visit has {RECIPE_SECONDS} s for them")
+    return recipe

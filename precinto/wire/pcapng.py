@@ -22,6 +22,9 @@ from precinto.wire import blocks
 from precinto.wire.blocks import Damaged
 from precinto.wire.packets import ACK, FIN, PSH, RST, SEGMENT_BYTES, SYN, Segment, read_segment
 
+RECORD = "wire.pcapng"
+"""Name of the record among the files of a capture."""
+
 PACKETS = 4_000_000
 """Packets that are read of one record; a site that sends single bytes makes as many as it likes."""
 

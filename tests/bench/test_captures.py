@@ -13,8 +13,9 @@ import pytest
 
 from bench import captures, decoding
 from bench.captures import KINDS, RECORDED, UNRECORDED, Measured, check
-from bench.decoding import PEERS, READERS, Recorded, Shape
 from bench.plan import Wrong
+from bench.readers import PEERS, READERS
+from bench.records import Recorded, Shape
 from bench.showcase import Served
 from bench.stopwatch import timed
 from tests.wire.talk import GET, OK, record

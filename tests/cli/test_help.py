@@ -42,7 +42,8 @@ def test_these_are_the_commands() -> None:
         "", "demo", "up", "setup", "bootstrap", "doctor", "refer", "cases", "show", "decide", "revoke", "sweep",
         "evidence", "evidence verify", "evidence export", "evidence open", "evidence custody", "evidence stamp",
         "evidence trust", "guardlists", "guardlists list", "guardlists check", "guardlists import",
-        "ledger", "ledger verify",
+        "ledger", "ledger verify", "ledger export", "ledger anchor",
+        "subjects", "subjects list", "subjects erase", "subjects rewrap",
     }  # fmt: skip
 
 

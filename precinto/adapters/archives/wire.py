@@ -21,9 +21,7 @@ from precinto.adapters.archives import reading
 from precinto.domain.evidence import MISSING, Missing
 from precinto.ports import Archive, Capture, CapturedFile, Subject
 from precinto.wire.archive import tools
-
-RECORD = "wire.pcapng"
-"""Name of the wire record among the files of a capture."""
+from precinto.wire.pcapng import RECORD
 
 _ANSWER_BYTES = MISSING * 6 * 2_700  # what is missing, each character of it written as \uXXXX
 _MISSING = TypeAdapter(tuple[Missing, ...])

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 
+from precinto.adapters.crawlers.captured import written
 from precinto.adapters.investigators import fingerprints, names, owners, registration
 from precinto.adapters.investigators.bootstrap import SHIPPED
 from precinto.adapters.investigators.kept import APP, FACTS, RESPONSE, TLS, Kept, read_kept
@@ -23,7 +24,7 @@ from precinto.domain.evidence import Missing
 from precinto.domain.intake import TargetKind, normalise, registrable_domain
 from precinto.domain.model import canonical_json
 from precinto.domain.proportionality import Question, TargetFacts
-from precinto.ports import Capture, CapturedFile, Investigation, Subject
+from precinto.ports import Capture, Investigation, Subject
 
 SECONDS = 10.0
 """Wall clock of one investigation."""
@@ -136,7 +137,11 @@ def _investigation(
         TLS: canonical_json(kept.tls) if kept.tls else None,
     } | {record.file: record.body for record in records}
     return Investigation(
-        files=tuple(_written(folder, name, content) for name, content in contents.items() if content is not None),
+        files=tuple(
+            written(folder, name, _media_type(name), content)
+            for name, content in contents.items()
+            if content is not None
+        ),
         facts=facts,
         tools=_tools(owned, records),
         missing=(*missing, *kept.missing, *(found.missing if found else ()), *owned.missing, *_unanswered(records)),
@@ -170,8 +175,5 @@ def _tools(owned: Owned, records: Sequence[Record]) -> dict[str, str]:
     return tools
 
 
-def _written(folder: Path, name: str, content: bytes) -> CapturedFile:
-    path = folder / name
-    path.write_bytes(content)
-    media_type = "application/rdap+json" if name.startswith("rdap-") else "application/json"
-    return CapturedFile(name=name, media_type=media_type, path=path)
+def _media_type(name: str) -> str:
+    return "application/rdap+json" if name.startswith("rdap-") else "application/json"

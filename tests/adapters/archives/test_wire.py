@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from precinto.adapters.archives import reading
-from precinto.adapters.archives.wire import RECORD, WireArchiver
+from precinto.adapters.archives.wire import WireArchiver
 from precinto.domain.evidence import MISSING, Missing
 from precinto.domain.intake import Service, TargetKind, normalise
 from precinto.ports import Archive, Capture, CapturedFile, Subject
-from precinto.wire.pcapng import WireRecorder
+from precinto.wire.pcapng import RECORD, WireRecorder
 
 SITE = "93.184.216.34"
 STARTED = datetime(2026, 11, 25, 10, 30, tzinfo=UTC)

@@ -14,13 +14,14 @@ from typing import Any
 
 from precinto.adapters.crawlers.apps.analysis import analyse, check_tools
 from precinto.adapters.crawlers.apps.isolation import Limits
+from precinto.adapters.crawlers.captured import written
 from precinto.adapters.crawlers.under_way import UnderWay
 from precinto.domain.apps import mismatch
 from precinto.domain.errors import BadInput, BadTarget
 from precinto.domain.evidence import Missing
 from precinto.domain.intake import TargetKind, normalise
 from precinto.domain.model import canonical_json
-from precinto.ports import Capture, CapturedFile, Crawler, Subject
+from precinto.ports import Capture, Crawler, Subject
 
 FACTS = "app.json"
 """Name of the facts in a capture."""
@@ -77,10 +78,10 @@ class AppCrawler:
             missing = (*capture.missing, Missing(what=FACTS, reason=_NO_FILE))
             return capture.model_copy(update={"missing": missing})
         facts = await analyse(download.path, self._limits)
-        path = folder / FACTS
-        await asyncio.to_thread(path.write_bytes, canonical_json(facts.model_dump(mode="json")))
+        content = canonical_json(facts.model_dump(mode="json"))
+        file = await asyncio.to_thread(written, folder, FACTS, "application/json", content)
         changed: dict[str, Any] = {
-            "files": (*capture.files, CapturedFile(name=FACTS, media_type="application/json", path=path)),
+            "files": (*capture.files, file),
             "tools": capture.tools | facts.tools,
             "missing": (
                 *capture.missing,

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from playwright.async_api import Error
 
+from precinto.adapters.crawlers.captured import written
 from precinto.adapters.crawlers.guard.egress import Guard
 from precinto.adapters.crawlers.under_way import UnderWay
 from precinto.adapters.crawlers.web.browser import Visitor, find_chromium, launched
 from precinto.adapters.crawlers.web.home import Home, opened_home
 from precinto.adapters.crawlers.web.limits import Limits, Use, Watch
-from precinto.adapters.crawlers.web.record import readable, written
+from precinto.adapters.crawlers.web.record import readable
 from precinto.adapters.crawlers.web.visit import Visit
 from precinto.domain.errors import BadInput, Unavailable
 from precinto.domain.evidence import Missing
@@ -23,10 +24,7 @@ from precinto.domain.intake import Target, TargetKind
 from precinto.domain.model import canonical_json
 from precinto.domain.recipes import Recipe, RecipeBook
 from precinto.ports import Capture, CapturedFile, Subject
-from precinto.wire.pcapng import WireRecorder
-
-WIRE = "wire.pcapng"
-"""Name of the wire record in a capture."""
+from precinto.wire.pcapng import RECORD, WireRecorder
 
 VANTAGE = "control"
 """Captures resolve names by the control resolvers, which stand under no ISP's policy."""
@@ -184,9 +182,9 @@ def _used(use: Use, guard: Guard, limits: Limits, folder: Path) -> CapturedFile:
 
 def _wire(recorder: WireRecorder, home: Home, folder: Path) -> tuple[list[CapturedFile], list[Missing]]:
     """Compose the wire record; without it, the capture is still worth keeping."""
-    path = folder / WIRE
+    path = folder / RECORD
     try:
         recorder.finish(home.key_log(), path)
     except OSError as error:
-        return [], [Missing(what=WIRE, reason=f"it could not be written: {error.strerror or error}")]
-    return [CapturedFile(name=WIRE, media_type="application/vnd.tcpdump.pcap", path=path)], []
+        return [], [Missing(what=RECORD, reason=f"it could not be written: {error.strerror or error}")]
+    return [CapturedFile(name=RECORD, media_type="application/vnd.tcpdump.pcap", path=path)], []

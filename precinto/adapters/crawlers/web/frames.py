@@ -15,8 +15,8 @@ from typing import Any, cast
 
 from playwright.async_api import CDPSession, Error
 
+from precinto.adapters.crawlers.captured import written
 from precinto.adapters.crawlers.web.browser import VIEWPORT
-from precinto.adapters.crawlers.web.record import written
 from precinto.domain.model import digest
 from precinto.ports import CapturedFile
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from playwright.async_api import Error
 
+from precinto.adapters.crawlers.captured import written
 from precinto.adapters.crawlers.web.lens import Lens, TooLarge
-from precinto.adapters.crawlers.web.record import first_line, written
+from precinto.adapters.crawlers.web.record import first_line
 from precinto.domain.evidence import Missing
 from precinto.ports import CapturedFile
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +25,6 @@ from playwright.async_api import (
 )
 
 from precinto.domain.evidence import Missing
-from precinto.ports import CapturedFile
 
 REQUESTS = 2_000
 """Requests that are recorded; further ones are only counted."""
@@ -156,13 +154,6 @@ class Record:
 
 def _is_document(request: Request) -> bool:
     return request.is_navigation_request() and request.frame.parent_frame is None
-
-
-def written(folder: Path, name: str, media_type: str, content: bytes) -> CapturedFile:
-    """Keep a file of the capture."""
-    path = folder / name
-    path.write_bytes(content)
-    return CapturedFile(name=name, media_type=media_type, path=path)
 
 
 def readable(text: str) -> str:

@@ -23,13 +23,14 @@ from typing import Any
 from playwright.async_api import BrowserContext, Dialog, Error, Page, Response
 from playwright.async_api import TimeoutError as OutOfPatience
 
+from precinto.adapters.crawlers.captured import written
 from precinto.adapters.crawlers.guard.egress import Guard
 from precinto.adapters.crawlers.web.actions import Hand
 from precinto.adapters.crawlers.web.downloads import Downloads
 from precinto.adapters.crawlers.web.frames import Frames
 from precinto.adapters.crawlers.web.keeping import FOUND, Keeper
 from precinto.adapters.crawlers.web.lens import Lens
-from precinto.adapters.crawlers.web.record import DIALOGS, Record, first_line, place, readable, written
+from precinto.adapters.crawlers.web.record import DIALOGS, Record, first_line, place, readable
 from precinto.adapters.crawlers.web.steps import NotDone, Steps
 from precinto.domain.evidence import Missing, named
 from precinto.domain.model import canonical_json
