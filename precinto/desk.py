@@ -1,36 +1,51 @@
-"""The desk: what the authority's people do. They refer, decide and revoke; the engine carries it out.
+"""The desk: what the authority's people do. They refer and decide; the engine carries it out.
 
-An act is first filed under its officer's name in the database, then the running case is told of it. So the engine
-never has to believe what it is told, and an act that was filed while the engine was away is told again, not lost.
+A decision is signed by its officer's own key and filed under it in the database, then the running case is told of it.
+So the engine never has to believe what it is told, and a decision that was filed while the engine was away is told
+again, not lost.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from precinto import engine, stubs
-from precinto.contracts import Admission
-from precinto.domain import review
+from precinto.contracts import Admitted, Filed
 from precinto.domain.errors import Refused, Unavailable
 from precinto.domain.evidence import Finding, guard
 from precinto.domain.guards import GuardLists
 from precinto.domain.intake import Referral
 from precinto.domain.model import digest
-from precinto.domain.review import Decision, Docket, Outcome, Role, admit, decision_id, reviewer
-from precinto.domain.terms import Terms
+from precinto.domain.policy import Deed, can
+from precinto.domain.procedures import Snapshot
+from precinto.domain.review import Outcome
+from precinto.domain.statements import Statement, new_nonce, sign, statement_id
 from precinto.ports import Registered, Registry
 from precinto.store import Store
+from precinto.store.review import DecisionRow, DecisionState
 
 ANSWER_SECONDS = 30.0
 """Time a running case has to answer; the SDK's own time limit is per attempt and adds up to more."""
 
-T = TypeVar("T")
+BEHIND_SECONDS = 5.0
+"""Time that a case's workflow may be behind its files: what is under review there is so here in a moment."""
+
+
+@dataclass(frozen=True)
+class Signatory:
+    """An officer who decides, with the key to sign with."""
+
+    officer: str
+    key: Ed25519PrivateKey
 
 
 class Desk:
@@ -40,11 +55,13 @@ class Desk:
         client: Connected Temporal client.
         store: The repositories.
         registry: Officers, ISPs and guard lists.
-        terms: Legal terms that new cases snapshot.
+        terms: The procedure that new cases snapshot.
         guardlists: The installation's guard lists, joined with the registry's own names.
     """
 
-    def __init__(self, client: Client, store: Store, registry: Registry, terms: Terms, guardlists: GuardLists) -> None:
+    def __init__(
+        self, client: Client, store: Store, registry: Registry, terms: Snapshot, guardlists: GuardLists
+    ) -> None:
         self._client = client
         self._store = store
         self._registry = registry
@@ -55,9 +72,9 @@ class Desk:
         """Take in referrals, in order: each opens a case, or joins the open one about its target. Again is the same.
 
         Raises:
-            Refused: ``unknown_officer`` or ``not_an_operator``.
+            Refused: ``unknown_officer`` or ``not_entitled``.
         """
-        review.operator(self._registry.officers, operator)
+        can(self._registry.officers, operator, Deed.REFER, datetime.now(UTC))
         taken = [
             await self._store.intake.register(one, self.findings(one), operator, self._terms) for one in referrals
         ]
@@ -76,91 +93,115 @@ class Desk:
         """What the guard lists say of a referral's target."""
         return guard(referral.target, self._guardlists)
 
-    async def decide(self, case: str, officer: str, outcome: Outcome, reasons: str) -> Admission:
-        """Decide on the bundle that is under review; saying the same again is the same.
+    async def decide(
+        self,
+        case: str,
+        signatory: Signatory,
+        outcome: Outcome,
+        reasons: str,
+        grounds: Sequence[str] = (),
+        about: str | None = None,
+    ) -> Admitted:
+        """Decide on a case: on its bundle under review, or on its order in force. The same again is the same.
+
+        Args:
+            case: The case.
+            signatory: Who decides.
+            outcome: What is decided.
+            reasons: Why, for the file.
+            grounds: Codes of the case's procedure; where it has one for this outcome only, that is the default.
+            about: The objection that is decided, or the standing order that a release rides on.
 
         Raises:
             Refused: A rule says no; the refusal is on file.
             NotFound: No such case.
             Unavailable: The decision is filed, but the case does not answer now; deciding again tells it again.
         """
-        docket = await self._store.review.docket(case)
-        if docket.bundle is None and await self._store.review.taken(case, officer, outcome):
-            return Admission(still_needed=0)  # the case took it after its officer had given up waiting, and went on
-        decision = await self._ruled(case, officer, outcome, reasons, docket)
-        ticket = await self._file(case, decision, reasons)
-        admission = await self._tell(case, "decide", decision, ticket, Admission)
-        await self._store.review.admitted(decision.id, ticket)
-        return admission
+        filed = await self.file(case, signatory, outcome, reasons, grounds, about)
+        if filed.state == DecisionState.ADMITTED:  # the case took it after its officer had given up waiting
+            return Admitted(needed=(await self._store.review.docket(case)).still_needed)
+        return await self._tell(case, filed)
 
-    async def revoke(self, case: str, officer: str, reasons: str) -> None:
-        """End the order in force before its time; saying it again is the same.
-
-        Raises:
-            Refused: A rule says no, or there is no order in force.
-            NotFound: No such case.
-            Unavailable: The revocation is filed, but the case does not answer now; revoking again tells it again.
-        """
-        reviewer(self._registry.officers, officer)
-        if await self._store.review.taken(case, officer, Outcome.REVOKE):
-            return
-        bundle = await self._store.review.decided_bundle(case)
-        decision = self._decision(case, bundle, officer, Outcome.REVOKE, reasons)
-        ticket = await self._file(case, decision, reasons)
-        await self._tell(case, "revoke", decision, ticket, type(None))
-        await self._store.review.admitted(decision.id, ticket)
-
-    async def _ruled(self, case: str, officer: str, outcome: Outcome, reasons: str, docket: Docket) -> Decision:
-        """The decision, if the rules let it in; a refusal is put on file."""
-        if docket.bundle is None:
-            raise Refused("not_under_review", "the case is not under review: there is nothing to decide on")
-        decision = self._decision(case, docket.bundle, officer, outcome, reasons)
-        try:
-            reviewer(self._registry.officers, officer)
-            admit(decision, docket)
-        except Refused as refused:
-            await self._store.review.refuse(case, decision.id, refused.code)
-            raise
-        return decision
-
-    def _decision(self, case: str, bundle: str, officer: str, outcome: Outcome, reasons: str) -> Decision:
+    async def file(
+        self,
+        case: str,
+        signatory: Signatory,
+        outcome: Outcome,
+        reasons: str,
+        grounds: Sequence[str] = (),
+        about: str | None = None,
+    ) -> DecisionRow:
+        """Sign a decision and file it; its case is not told. Raises as :meth:`decide`."""
+        officer, review = signatory.officer, self._store.review
+        docket, snapshot = await review.docket(case), await review.snapshot(case)
         if not reasons.strip():
             raise Refused("reasons_missing", "a decision states its reasons")
-        return Decision(
-            id=decision_id(case, bundle, officer, outcome),
-            officer=officer,
+        if known := await review.said(case, officer, outcome, reasons, about):
+            return known
+        if docket.bundle is None:
+            raise Refused("not_under_review", "the case is not under review: there is nothing to decide on")
+        moment = datetime.now(UTC)
+        statement = Statement(
+            case=case,
+            subject=docket.bundle,
             outcome=outcome,
-            bundle=bundle,
-            basis=self._terms.basis,
+            grounds=tuple(grounds) or _default(snapshot, outcome),
             reasons=digest(reasons.encode()),
+            about=about,
+            actor=officer,
+            role=can(self._registry.officers, officer, outcome, moment, snapshot.procedure),
+            at=moment,
+            nonce=new_nonce(),
         )
+        envelope = sign(statement, signatory.key)
+        try:
+            return await review.file(case, envelope, reasons, self._registry.officers)
+        except Refused as refused:
+            await review.refuse(case, statement_id(envelope), refused.code)
+            raise
 
-    async def _file(self, case: str, decision: Decision, reasons: str) -> str:
-        role = reviewer(self._registry.officers, decision.officer)
-        acting = Role.LEGAL_HEAD if Role.REVIEWER not in role.roles else Role.REVIEWER
-        return await self._store.review.submit(case, decision, acting.value, reasons)
-
-    async def _tell(self, case: str, update: str, decision: Decision, ticket: str, result: type[T]) -> T:
+    async def _tell(self, case: str, filed: DecisionRow) -> Admitted:
         """Tell the running case; the ticket makes a repeated telling one."""
         handle = self._client.get_workflow_handle(stubs.case_workflow(case))
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await handle.execute_update(  # pyright: ignore[reportUnknownMemberType]
-                    update, decision, id=ticket, result_type=result
-                )
-        except WorkflowUpdateFailedError as failed:
-            cause = failed.cause
-            if not isinstance(cause, ApplicationError):
-                raise
-            code = cause.type or "refused"
-            await self._store.review.refuse(case, decision.id, code)
-            raise Refused(code, cause.message) from failed
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                raise Refused("not_running", f"case {case} is not running any more") from error
-            raise _unanswered(case) from error
-        except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-            raise _unanswered(case) from error
+        behind_until = time.monotonic() + BEHIND_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    return await handle.execute_update(  # pyright: ignore[reportUnknownMemberType]
+                        "decide", Filed(decision=filed.id), id=filed.ticket, result_type=Admitted
+                    )
+            except WorkflowUpdateFailedError as failed:
+                cause = failed.cause
+                if not isinstance(cause, ApplicationError):
+                    raise
+                code = cause.type or "refused"
+                if code == "not_under_review" and time.monotonic() < behind_until and await self._decidable(case):
+                    await asyncio.sleep(0.1)
+                    continue
+                await self._store.review.refuse(case, filed.id, code)
+                raise Refused(code, cause.message) from failed
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    raise Refused("not_running", f"case {case} is not running any more") from error
+                raise _unanswered(case) from error
+            except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+                raise _unanswered(case) from error
+
+    async def _decidable(self, case: str) -> bool:
+        return (await self._store.review.docket(case)).is_decidable
+
+
+def _default(snapshot: Snapshot, outcome: Outcome) -> tuple[str, ...]:
+    """The one ground that a procedure has for an outcome.
+
+    Raises:
+        Refused: ``ground_missing``: it has several, or none.
+    """
+    codes = [ground.code for ground in snapshot.procedure.grounds if outcome in ground.outcomes]
+    if len(codes) == 1:
+        return (codes[0],)
+    choice = f"one of {', '.join(codes)}" if codes else f"and {snapshot.procedure.name} knows none to {outcome.value}"
+    raise Refused("ground_missing", f"a decision names its legal ground: {choice}")
 
 
 def _unanswered(case: str) -> Unavailable:

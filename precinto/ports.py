@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from precinto.contracts import EndTask, Sealed
+from precinto.contracts import Admissions, AdmitTask, EndTask, Place, Sealed
 from precinto.domain.case import Closure
 from precinto.domain.evidence import Finding, Manifest, Missing
 from precinto.domain.guards import GuardLists, ProtectedName

@@ -42,9 +42,7 @@ class Outcome(StrEnum):
 
 OF_REVIEW = frozenset({Outcome.APPROVE, Outcome.REJECT, Outcome.RETURN, Outcome.RELEASE})
 """Decided on a bundle under review."""
-OF_ORDERS = frozenset(
-    {Outcome.REVOKE, Outcome.STAY, Outcome.RESUME, Outcome.RENEW, Outcome.UPHOLD, Outcome.DISMISS}
-)
+OF_ORDERS = frozenset({Outcome.REVOKE, Outcome.STAY, Outcome.RESUME, Outcome.RENEW, Outcome.UPHOLD, Outcome.DISMISS})
 """Decided on an order in force."""
 
 
@@ -128,6 +126,17 @@ class Docket(Value):
         """How many different officers must approve."""
         return 2 if self.hold else 1
 
+    @property
+    def still_needed(self) -> int:
+        """How many approvals are missing; 0 where the case is not under review."""
+        missing = self.approvals_needed - len(self.approvals)
+        return max(missing, 0) if self.stage is Stage.REVIEW else 0
+
+    @property
+    def is_decidable(self) -> bool:
+        """Whether there is something to decide: a bundle under review, or an order in force."""
+        return self.stage is Stage.REVIEW or self.stage in IN_FORCE
+
 
 IN_FORCE = frozenset({Stage.NOTIFICATION, Stage.VERIFICATION, Stage.STAYED})
 """Stages in which a case has an order in force."""
@@ -196,20 +205,14 @@ def _admit_order(said: Said, docket: Docket) -> None:
 
 def _same_bundle(said: Said, bundle: str) -> None:
     if said.subject != bundle:
-        raise Refused(
-            "other_bundle", f"the decision is on bundle {said.subject[:12]}, the case's is {bundle[:12]}"
-        )
+        raise Refused("other_bundle", f"the decision is on bundle {said.subject[:12]}, the case's is {bundle[:12]}")
 
 
 def _not_barred(said: Said, docket: Docket) -> None:
     if said.officer in docket.barred:
-        raise Refused(
-            "referrer_may_not_decide", f"{said.officer} referred or opened the case and may not decide it"
-        )
+        raise Refused("referrer_may_not_decide", f"{said.officer} referred or opened the case and may not decide it")
 
 
 def _not_twice(said: Said, approvals: tuple[str, ...]) -> None:
     if said.officer in approvals:
-        raise Refused(
-            "same_officer_twice", f"{said.officer} has approved already; a second, different reviewer must"
-        )
+        raise Refused("same_officer_twice", f"{said.officer} has approved already; a second, different reviewer must")

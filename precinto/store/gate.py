@@ -98,9 +98,7 @@ class GateStore:
                     await _admit(session, case, row, officers)
                     await _carry_out(session, case, row, task.at, isps)
                 await session.flush()
-                docket = await docket_of(session, case)
-                needed = docket.approvals_needed - len(docket.approvals) if case.stage == Stage.REVIEW else 0
-                return Admission(needed=max(needed, 0))
+                return Admission(needed=(await docket_of(session, case)).still_needed)
         except Refused as refused:
             async with self._database.write() as session:
                 await refuse(session, task.case, decision[:64], refused.code)

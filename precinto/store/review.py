@@ -21,6 +21,7 @@ from precinto.domain.case import Stage
 from precinto.domain.errors import BadInput, NotFound, Refused
 from precinto.domain.model import digest
 from precinto.domain.policy import entitled
+from precinto.domain.procedures import Snapshot
 from precinto.domain.review import OF_REVIEW, Docket, Officer, Outcome, Said, admit
 from precinto.domain.statements import Statement, read, statement_id, verify
 from precinto.store import ledger
@@ -109,6 +110,8 @@ async def raise_escalation(session: AsyncSession, case: str, what: str, subject:
 async def refuse(session: AsyncSession, case: str, decision: str, code: str) -> None:
     """Put on file that a decision was refused, and why; also one that nobody filed."""
     row = await session.get(DecisionRow, decision)
+    if row is not None and row.case == case and row.state == DecisionState.REFUSED and row.refusal == code:
+        return
     if row is not None and row.case == case and row.state == DecisionState.SUBMITTED:
         row.state, row.refusal = DecisionState.REFUSED.value, code
         session.add(row)
@@ -187,6 +190,11 @@ class ReviewStore:
         """What the rules need to know of a case."""
         async with self._database.read() as session:
             return await docket_of(session, await load_case(session, case))
+
+    async def snapshot(self, case: str) -> Snapshot:
+        """The procedure that a case runs under."""
+        async with self._database.read() as session:
+            return (await load_case(session, case)).snapshot()
 
     async def said(
         self, case: str, officer: str, outcome: Outcome, reasons: str, about: str | None = None
@@ -303,4 +311,3 @@ async def _supersede(session: AsyncSession, filed: DecisionRow) -> None:
     for row in before:
         if Outcome(row.outcome) in OF_REVIEW:
             await refuse(session, filed.case, row.id, "superseded")
-
