@@ -57,7 +57,7 @@ async def check_all(settings: Settings) -> list[Check]:
     checks = [*_programs(settings), _disk(settings)]
     registry, line = _registry(settings)
     checks += [line, _procedure(settings), _sealing(settings)]
-    checks += [_time(registry)] if registry else []
+    checks += [_time(registry), _orders(registry)] if registry else []
     checks += [one async for one in _database(settings, registry)]
     checks += [one async for one in _engine(settings, registry)]
     return checks
@@ -142,6 +142,15 @@ def _time(registry: TomlRegistry) -> Check:
     found = f"{len(names)} time-stamp authorities; {STAMPS_NEEDED} are needed, or nothing can be approved"
     hint = "[[timestamp_authorities]] of the registry; docs/reference/registry.md"
     return Check(status=Status.FAIL, what="time stamps", found=found, hint=hint)
+
+
+def _orders(registry: TomlRegistry) -> Check:
+    unstated = registry.card.unstated
+    if not unstated:
+        return Check(status=Status.OK, what="orders", found=f"issued by {registry.card.name.en}")
+    found = f"orders do not state the authority's {', '.join(unstated)}"
+    hint = "[issuing_authority] of the registry; docs/reference/registry.md"
+    return Check(status=Status.WARN, what="orders", found=found, hint=hint)
 
 
 async def _database(settings: Settings, registry: TomlRegistry | None) -> AsyncIterator[Check]:
