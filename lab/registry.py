@@ -50,6 +50,13 @@ control_resolvers = {json.dumps([str(one) for one in reach.controls])}
 canary = "{CANARY}"
 sinkholes = ["{SINKHOLE_ADDRESS}"]
 
+[issuing_authority]
+name = {{ es = "Autoridad de Derecho de Autor del laboratorio", en = "The lab's copyright authority" }}
+address = "Calle del Ensayo 1"
+contact = "cumplimiento@autoridad.test"
+objections_at = "objeciones@autoridad.test"
+country = "PE"
+
 {officers}[[protected]]
 name = "gob.pe"
 reason = "government"

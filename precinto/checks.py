@@ -13,7 +13,9 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from precinto import devserver, engine, stubs
+from precinto.adapters.crawlers.apps.analysis import check_tools
 from precinto.adapters.crawlers.web.browser import find_chromium
+from precinto.adapters.crawlers.web.record import place
 from precinto.adapters.seals.identity import CERTIFICATES, KEY
 from precinto.adapters.seals.key_file import EXPIRES_SOON, FileKeySealer
 from precinto.domain.errors import BadInput, CannotHere, PrecintoError, Unavailable
@@ -23,11 +25,14 @@ from precinto.domain.review import Role
 from precinto.ports import Registry
 from precinto.procedures import load_terms
 from precinto.provision import CHROMIUM, PROGRAMS, Need
+from precinto.recipes import read_recipes
 from precinto.registry import TomlRegistry, read_registry
 from precinto.settings import Settings
 from precinto.store import Database
 from precinto.store.ledger import BrokenChain, verify
 from precinto.store.officer_keys import OfficerKeyRow, OfficerKeyStore
+
+_LAB_ONLY = ".test"  # a name that nobody can have (RFC 2606)
 
 LOW_DISK_BYTES = 2_000_000_000
 
@@ -54,10 +59,10 @@ class Check(Value):
 
 async def check_all(settings: Settings) -> list[Check]:
     """Every check, in the order in which they depend on one another."""
-    checks = [*_programs(settings), _disk(settings)]
+    checks = [*_programs(settings), _apps(), _disk(settings)]
     registry, line = _registry(settings)
-    checks += [line, _procedure(settings), _sealing(settings)]
-    checks += [_time(registry)] if registry else []
+    checks += [line, _procedure(settings), _recipes(settings), _sealing(settings)]
+    checks += [_time(registry), _orders(registry)] if registry else []
     checks += [one async for one in _database(settings, registry)]
     checks += [one async for one in _engine(settings, registry)]
     return checks
@@ -87,6 +92,15 @@ def _named_browser(configured: Path) -> Check:
         return Check(status=Status.OK, what=CHROMIUM.name, found=str(find_chromium(configured)))
     except CannotHere as error:
         return Check(status=Status.FAIL, what=CHROMIUM.name, found=str(error), hint="name another, or none")
+
+
+def _apps() -> Check:
+    try:
+        check_tools()
+    except CannotHere as error:
+        found, _, hint = str(error).partition(": ")
+        return Check(status=Status.WARN, what="apps", found=found, hint=hint)
+    return Check(status=Status.OK, what="apps", found="their readers, and the programs that keep these within limits")
 
 
 def _disk(settings: Settings) -> Check:
@@ -119,6 +133,25 @@ def _procedure(settings: Settings) -> Check:
     return Check(status=Status.OK, what="procedure", found=f"{terms.procedure}: orders last {terms.order}")
 
 
+def _recipes(settings: Settings) -> Check:
+    try:
+        recipes = [
+            recipe
+            for folder in (settings.recipes, settings.recipes / "apps")
+            for recipe in read_recipes(folder).recipes
+        ]
+    except BadInput as error:
+        hint = "PRECINTO_RECIPES names the folder; docs/reference/recipes.md describes it"
+        return Check(status=Status.FAIL, what="recipes", found=str(error), hint=hint)
+    typed = ((recipe.id, name, value) for recipe in recipes for name, value in recipe.values.items())
+    for recipe, name, value in typed:
+        if not settings.lab and place(value)[0].endswith(_LAB_ONLY):
+            found = f"{recipe} types {value}, which exists in the lab only"
+            hint = f"set {name} in its file; docs/reference/recipes.md says to what"
+            return Check(status=Status.WARN, what="recipes", found=found, hint=hint)
+    return Check(status=Status.OK, what="recipes", found=f"{len(recipes)} recipes")
+
+
 def _sealing(settings: Settings) -> Check:
     folder = settings.sealing_folder
     hint = "python starter.py bootstrap issues one for trials; docs/how-to/operate.md says how to bring your own"
@@ -142,6 +175,15 @@ def _time(registry: TomlRegistry) -> Check:
     found = f"{len(names)} time-stamp authorities; {STAMPS_NEEDED} are needed, or nothing can be approved"
     hint = "[[timestamp_authorities]] of the registry; docs/reference/registry.md"
     return Check(status=Status.FAIL, what="time stamps", found=found, hint=hint)
+
+
+def _orders(registry: TomlRegistry) -> Check:
+    unstated = registry.card.unstated
+    if not unstated:
+        return Check(status=Status.OK, what="orders", found=f"issued by {registry.card.name.en}")
+    found = f"orders do not state the authority's {', '.join(unstated)}"
+    hint = "[issuing_authority] of the registry; docs/reference/registry.md"
+    return Check(status=Status.WARN, what="orders", found=found, hint=hint)
 
 
 async def _database(settings: Settings, registry: TomlRegistry | None) -> AsyncIterator[Check]:

@@ -7,6 +7,7 @@ starts, with file and key, not weeks later when an order is due.
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,10 +20,14 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from precinto.domain.errors import BadInput, NotFound
 from precinto.domain.guards import ProtectedName
 from precinto.domain.model import Value
+from precinto.domain.order_document import AuthorityCard, Country
+from precinto.domain.procedures import Bilingual
 from precinto.domain.review import Officer, Role
 from precinto.endpoints import AddressPort
 from precinto.plugins import ChannelPlugin, ExistingFile, load_channel
 from precinto.ports import Channel, Isp
+
+_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 """Lower-case letters, digits and hyphens: ids become parts of queue names, workflow ids and addresses."""
@@ -70,6 +75,24 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _mail_address(text: str) -> str:
+    if not _MAIL.fullmatch(text):
+        raise ValueError(f"{text!r} is not an e-mail address")
+    return text
+
+
+def _objections_address(text: str) -> str:
+    return _mail_address(text) if "@" in text else _web_address(text)
+
+
+class _IssuingAuthority(Value):
+    name: Bilingual
+    address: str = Field(min_length=1, max_length=500)
+    contact: Annotated[str, AfterValidator(_mail_address)]
+    objections_at: Annotated[str, AfterValidator(_objections_address)]
+    country: Country
+
+
 class TimestampAuthority(Value):
     """A time-stamp authority (RFC 3161).
 
@@ -86,6 +109,7 @@ class TimestampAuthority(Value):
 
 class _File(Value):
     authority: Id
+    issuing_authority: _IssuingAuthority | None = None
     control_resolvers: tuple[AddressPort, ...] = Field(min_length=1)
     canary: Name
     sinkholes: tuple[Address, ...] = ()
@@ -100,6 +124,7 @@ class TomlRegistry:
 
     Attributes:
         authority: Id of the authority.
+        card: The authority as its orders name it; without an ``[issuing_authority]``, by its id alone.
         officers: Its officers.
         isps: The ISPs that get its orders.
         protected: The guard lists, names as lower-case A-labels.
@@ -111,6 +136,7 @@ class TomlRegistry:
 
     def __init__(self, file: _File, plugins: Mapping[str, tuple[ChannelPlugin, BaseModel]], folder: Path) -> None:
         self.authority: str = file.authority
+        self.card: AuthorityCard = _card(file.authority, file.issuing_authority)
         self.officers: Sequence[Officer] = tuple(Officer(id=o.id, roles=o.roles) for o in file.officers)
         self.isps: Sequence[Isp] = tuple(
             Isp(id=i.id, name=i.name, resolvers=i.resolvers, channel=i.channel) for i in file.isps
@@ -170,6 +196,12 @@ def read_registry(path: Path) -> TomlRegistry:
     _refuse_duplicates(path.name, "isps", "id", [isp.id for isp in file.isps])
     plugins = {isp.id: _plugin(f"{path.name}: isps.{n}", isp, folder) for n, isp in enumerate(file.isps)}
     return TomlRegistry(file, plugins, folder)
+
+
+def _card(authority: str, stated: _IssuingAuthority | None) -> AuthorityCard:
+    if stated is None:
+        return AuthorityCard(id=authority, name=Bilingual(es=authority, en=authority))
+    return AuthorityCard(id=authority, **dict(stated))
 
 
 def _plugin(where: str, isp: _Isp, folder: Path) -> tuple[ChannelPlugin, BaseModel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import namedtuple
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ from precinto import checks
 from precinto.adapters.seals.identity import issue_sealing_identity
 from precinto.checks import Check, Status, check_all
 from precinto.settings import Settings
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
 
 async def check(settings: Settings, what: str) -> Check:
@@ -102,3 +105,49 @@ recipient = "desk@norte.example"
     found = await check(Settings(home=tmp_path, registry=registry), "time stamps")
     assert found.status is Status.FAIL
     assert "nothing can be approved" in found.found
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> Path:
+    """A copy of our recipes to adapt."""
+    return shutil.copytree(RECIPES, tmp_path / "recipes")
+
+
+async def test_a_test_video_that_exists_in_the_lab_only_is_a_warning_outside_of_it(tmp_path: Path) -> None:
+    found = await check(Settings(home=tmp_path, recipes=RECIPES), "recipes")
+    assert found.status is Status.WARN
+    assert found.found == "stream-ripper types https://video.test/watch?v=precinto, which exists in the lab only"
+    assert "test_url" in found.hint
+
+
+async def test_in_the_lab_it_is_as_it_should_be(tmp_path: Path) -> None:
+    found = await check(Settings(home=tmp_path, recipes=RECIPES, lab=True), "recipes")
+    assert (found.status, found.found) == (Status.OK, "5 recipes")
+
+
+async def test_a_test_video_of_the_authoritys_own_is_well(tmp_path: Path, recipes: Path) -> None:
+    path = recipes / "stream-ripper.toml"
+    path.write_text(path.read_text().replace("https://video.test/watch?v=precinto", "https://video.example/ours"))
+    found = await check(Settings(home=tmp_path, recipes=recipes), "recipes")
+    assert (found.status, found.found) == (Status.OK, "5 recipes")
+
+
+@pytest.mark.parametrize("name", ["other.toml", "apps/app-download.toml"])
+async def test_a_recipe_that_cannot_be_read_is_a_failure_that_names_it(
+    name: str, tmp_path: Path, recipes: Path
+) -> None:
+    (recipes / name).write_text('id = "other"')
+    found = await check(Settings(home=tmp_path, recipes=recipes), "recipes")
+    assert found.status is Status.FAIL
+    assert found.found.startswith(f"{Path(name).name}: ")
+    assert "PRECINTO_RECIPES" in found.hint
+
+
+async def test_programs_that_keep_the_readers_of_apps_within_limits_must_be_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await check(Settings(home=tmp_path), "apps")).status is Status.OK
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = await check(Settings(home=tmp_path), "apps")
+    assert found.status is Status.WARN
+    assert (found.found, found.hint) == ("apps cannot be read without prlimit, setpriv", "apt install util-linux")

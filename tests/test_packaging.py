@@ -64,6 +64,11 @@ def _uv() -> str:
     return shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
 
 
+def _install(folder: Path, *what: str) -> None:
+    target = ("--target", str(folder), "--python", sys.executable)
+    subprocess.run([_uv(), "pip", "install", "--quiet", "--offline", "--no-deps", *target, *what], check=True)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel. Tests have no network: hatchling comes from uv's cache, where installing the project has put it."""
@@ -88,8 +93,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel as an installer leaves it, without what it depends on: that comes from this environment."""
     folder = tmp_path_factory.mktemp("site")
-    target = ("--target", str(folder), "--python", sys.executable)
-    subprocess.run([_uv(), "pip", "install", "--quiet", "--offline", "--no-deps", *target, str(wheel)], check=True)
+    _install(folder, str(wheel))
     return folder
 
 
@@ -146,6 +150,18 @@ def test_it_works_outside_a_checkout(unpacked: Path, tmp_path: Path) -> None:
         [sys.executable, "-I", "-c", code, str(unpacked)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("wheel")
+def test_a_checkout_is_installed_as_it_lies(tmp_path: Path) -> None:
+    """In place, without copies that would grow old; also where, as in the image, not all folders are there."""
+    checkout, site = tmp_path / "checkout", tmp_path / "site"
+    (checkout / "precinto").mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, checkout)
+    _install(site, "--editable", str(checkout))
+    assert [path.read_text().strip() for path in site.glob("*.pth")] == [str(checkout)]
+    assert not (site / "precinto").exists()
 
 
 def test_its_commands_run_outside_a_checkout(unpacked: Path, installed: Callable[..., str]) -> None:

@@ -8,7 +8,19 @@ import sys
 import typer
 from typer._click.exceptions import ClickException  # typer brings a click of its own
 
-from precinto.cli import cases, demo, evidence, guardlists, machine, officers, procedures, records, subjects
+from precinto.cli import (
+    cases,
+    demo,
+    evidence,
+    guardlists,
+    machine,
+    networks,
+    officers,
+    orders,
+    procedures,
+    records,
+    subjects,
+)
 from precinto.cli.output import Exit, exit_code, report, report_json
 from precinto.domain.errors import PrecintoError
 
@@ -42,7 +54,9 @@ app.command()(cases.decide)
 app.command()(cases.revoke)
 app.command()(cases.sweep)
 app.add_typer(evidence.evidence_app, name="evidence")
+app.add_typer(orders.order_app, name="order")
 app.add_typer(guardlists.guardlists_app, name="guardlists")
+app.add_typer(networks.networks_app, name="networks")
 app.add_typer(records.ledger_app, name="ledger")
 app.add_typer(subjects.subjects_app, name="subjects")
 app.add_typer(procedures.procedures_app, name="procedures")

@@ -51,14 +51,13 @@ def list_officers(as_json: AsJson = False) -> None:
 
 def _with_keys(here: Opened, keys: Sequence[OfficerKeyRow]) -> list[dict[str, Any]]:
     """Each officer of the registry, and each who has left it, with the keys."""
-    shown = {"id", "enrolled_at", "enrolled_by", "revoked_at", "revoked_by", "revoked_reason"}
     roles = {one.id: one.roles for one in here.registry.officers}
     left = sorted({key.officer for key in keys} - roles.keys())
     return [
         {
             "id": name,
             "roles": [str(role) for role in roles.get(name, ())],
-            "keys": [key.model_dump(include=shown) for key in keys if key.officer == name],
+            "keys": [key.model_dump(exclude={"officer"}) for key in keys if key.officer == name],
         }
         for name in (*roles, *left)
     ]

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from precinto.domain.intake import Service
 from precinto.domain.model import Digest, Instant, Value
+from precinto.domain.procedures import Bilingual, Language
 from precinto.domain.review import Outcome, Role
 
 FORMAT, VERSION = "precinto.order", 1
@@ -22,29 +23,14 @@ FORMAT, VERSION = "precinto.order", 1
 MOST_TARGETS = 10_000
 """Targets of one order; its document must still be one that a person can open."""
 
-Spoken = Literal["es", "en"]
-"""Languages that an order document is written in."""
-
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 """A country by its two letters (ISO 3166-1)."""
 
-Words = Annotated[str, Field(min_length=1, max_length=20_000)]
 Number = Annotated[str, Field(min_length=1, max_length=64)]
 Short = Annotated[str, Field(min_length=1, max_length=2_048)]
 
 
-class Text(Value):
-    """The same words in each language."""
-
-    es: Words
-    en: Words
-
-    def spoken(self, language: Spoken) -> str:
-        """The words in one language."""
-        return self.es if language == "es" else self.en
-
-
-class GroundText(Text):
+class GroundText(Bilingual):
     """A ground of the order: the provision that is infringed, as a short code, in words, and where it stands."""
 
     code: Short
@@ -64,7 +50,7 @@ class AuthorityCard(Value):
     """
 
     id: Short
-    name: Text
+    name: Bilingual
     address: Short | None = None
     contact: Short | None = None
     objections_at: Short | None = None
@@ -149,7 +135,7 @@ class Paper(Value):
     authority: AuthorityCard
     procedure: Short
     basis: Short
-    basis_text: Text
+    basis_text: Bilingual
     grounds: tuple[GroundText, ...] = Field(max_length=100)
     facts: CaseFacts
     targets: tuple[OrderedTarget, ...] = Field(min_length=1, max_length=MOST_TARGETS)
@@ -158,7 +144,7 @@ class Paper(Value):
     valid_until: Instant
     replaces: Short | None = None
     standing_order: Number | None = None
-    redress: Text
+    redress: Bilingual
     decisions: tuple[DecisionTaken, ...] = Field(max_length=100)
     issued_at: Instant
 
@@ -169,7 +155,7 @@ class Paper(Value):
         return self
 
 
-def document(paper: Paper, language: Spoken) -> dict[str, Any]:
+def document(paper: Paper, language: Language) -> dict[str, Any]:
     """The order as programs read it: format ``precinto.order`` version 1 (docs/reference/order.md).
 
     What is signed is its canonical JSON.
@@ -187,17 +173,17 @@ def document(paper: Paper, language: Spoken) -> dict[str, Any]:
         "standing_order": paper.standing_order,
         "authority": {
             "id": card.id,
-            "name": card.name.spoken(language),
+            "name": _said(card.name, language),
             "address": card.address,
             "country": card.country,
         },
         "legal_basis": {
             "procedure": paper.procedure,
             "code": paper.basis,
-            "text": paper.basis_text.spoken(language),
+            "text": _said(paper.basis_text, language),
         },
         "reasons": [
-            {"code": one.code, "text": one.spoken(language), "provision": one.source} for one in paper.grounds
+            {"code": one.code, "text": _said(one, language), "provision": one.source} for one in paper.grounds
         ],
         "facts": {
             "case": facts.case,
@@ -212,7 +198,7 @@ def document(paper: Paper, language: Spoken) -> dict[str, Any]:
         "territory": paper.territory,
         "valid_from": _moment(paper.valid_from),
         "valid_until": _moment(paper.valid_until),
-        "redress": {"text": paper.redress.spoken(language), "objections_at": card.objections_at},
+        "redress": {"text": _said(paper.redress, language), "objections_at": card.objections_at},
         "report_effect_to": card.contact,
         "decisions": [
             {
@@ -226,6 +212,10 @@ def document(paper: Paper, language: Spoken) -> dict[str, Any]:
             for one in paper.decisions
         ],
     }
+
+
+def _said(text: Bilingual, language: Language) -> str:
+    return text.es if language == "es" else text.en
 
 
 def _moment(at: datetime) -> str:

@@ -29,7 +29,10 @@ DECISION, ENROLMENT = "precinto-decision", "precinto-enrolment"
 
 
 def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time before the year 1 or after 9999") from error
 
 
 Moment = Annotated[Instant, AfterValidator(_utc)]

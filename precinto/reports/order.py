@@ -13,13 +13,14 @@ from typing import Any
 import idna
 
 from precinto.domain.model import canonical_json, digest
-from precinto.domain.order_document import Paper, Spoken, document
+from precinto.domain.order_document import Paper, document
+from precinto.domain.procedures import Language
 from precinto.reports.pdf import TEMPLATES, compile_pdf, shown
 
 TEMPLATE, RECIPE = "order.typ", "order-verify.sh"
 
 
-def render(paper: Paper, language: Spoken) -> bytes:
+def render(paper: Paper, language: Language) -> bytes:
     """The PDF; the same bytes for the same paper.
 
     Each page names the SHA-256 of the order's canonical JSON in that language, which is what is signed.
@@ -28,7 +29,7 @@ def render(paper: Paper, language: Spoken) -> bytes:
     content = {
         "order": order,
         "title": f"{paper.number} v{paper.version}",
-        "short": f"{paper.authority.name.spoken(language)[:40]} · {paper.number} v{paper.version}",
+        "short": f"{order['authority']['name'][:40]} · {paper.number} v{paper.version}",
         "digest": digest(canonical_json(order)),
         "issued": _moment(paper.issued_at),
         "from": _moment(paper.valid_from),
@@ -45,19 +46,19 @@ def render(paper: Paper, language: Spoken) -> bytes:
     return compile_pdf(TEMPLATE, words, content, paper.issued_at)
 
 
-def template_digest(language: Spoken) -> str:
+def template_digest(language: Language) -> str:
     """SHA-256 of everything that a letter in this language consists of, its sign-off apart."""
     words = {key: value for key, value in _words(language).items() if key != "signed_off"}
     files = [(TEMPLATES / name).read_bytes() for name in (TEMPLATE, RECIPE)]
     return digest(b"\0".join([canonical_json(words), *files]))
 
 
-def _signed_off(language: Spoken) -> dict[str, str] | None:
+def _signed_off(language: Language) -> dict[str, str] | None:
     said: dict[str, str] | None = _words(language)["signed_off"]
     return said if said and said["template"] == template_digest(language) else None
 
 
-def _words(language: Spoken) -> dict[str, Any]:
+def _words(language: Language) -> dict[str, Any]:
     return json.loads((TEMPLATES / f"order.{language}.json").read_text(encoding="utf-8"))
 
 

@@ -42,6 +42,7 @@ def test_these_are_the_commands() -> None:
         "", "demo", "up", "setup", "bootstrap", "doctor", "refer", "cases", "show", "decide", "revoke", "sweep",
         "evidence", "evidence verify", "evidence export", "evidence open", "evidence custody", "evidence stamp",
         "evidence trust", "guardlists", "guardlists list", "guardlists check", "guardlists import",
+        "networks", "networks import",
         "ledger", "ledger verify", "ledger export", "ledger anchor",
         "subjects", "subjects list", "subjects erase", "subjects rewrap",
     }  # fmt: skip

@@ -85,7 +85,7 @@ class Networks:
 
     def _row(self, line: bytes, version: int) -> Network:
         with suppress(ValueError, StopIteration, csv.Error):
-            network = _network(next(csv.reader([line.decode()])))
+            network = read_network(next(csv.reader([line.decode()])))
             if network.first.version == network.last.version == version:
                 return network
         raise BadInput(f"{self._folder / FILES[version]}: {line[:80]!r} is not first,last,number,organisation")
@@ -117,7 +117,7 @@ def _checked(path: Path) -> int:
     with path.open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.reader(file), start=1):
             try:
-                network = _network(row)
+                network = read_network(row)
             except ValueError as error:
                 raise BadInput(f"{path.name}: line {number}: {error}") from error
             if int(network.first) <= before:
@@ -133,7 +133,12 @@ def write_rows(path: Path, networks: Iterable[tuple[str, str, int, str]]) -> Non
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def _network(row: list[str]) -> Network:
+def read_network(row: list[str]) -> Network:
+    """The network that the fields of a row describe.
+
+    Raises:
+        ValueError: They are no row; says why.
+    """
     if len(row) != 4 or "\n" in row[3]:
         raise ValueError(f"{len(row)} fields on one line are no row of 4")
     first, last, number = ip_address(row[0]), ip_address(row[1]), int(row[2])

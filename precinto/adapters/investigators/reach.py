@@ -6,35 +6,26 @@ that was checked. In lab mode (``ports`` given) only loopback may be reached, an
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
-
-import dns.asyncresolver
-import dns.exception
-import dns.nameserver
+from collections.abc import Mapping, Sequence
 
 from precinto.adapters.crawlers.guard.addresses import Address, closed
+from precinto.adapters.crawlers.guard.lookup import Lookup, NoAddress
 from precinto.domain.errors import Refused, Unavailable
-from precinto.endpoints import endpoint
 
 
 class Reach:
     """The servers that may be spoken to.
 
     Args:
-        resolvers: Resolvers to look names up with, ``address:port``.
+        resolvers: Resolvers to look names up with, ``address:port``; none for the system's.
         ports: Lab mode: real port to the lab's.
         seconds: How long a lookup may take.
     """
 
     def __init__(self, resolvers: Sequence[str], ports: Mapping[int, int], seconds: float) -> None:
         self._ports = dict(ports)
-        self._resolver = dns.asyncresolver.Resolver(configure=False)
-        servers = [endpoint(one) for one in resolvers]
-        self._resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in servers]
-        self._resolver.lifetime = seconds
+        self._lookup = Lookup(resolvers, seconds)
 
     def port(self, port: int) -> int:
         """Where a port is: itself, but for the lab's."""
@@ -42,9 +33,7 @@ class Reach:
 
     def refusal(self, address: Address) -> str | None:
         """Why nobody speaks to this address, or None."""
-        if self._ports:
-            return None if address.is_loopback else "not loopback, in lab mode"
-        return closed(address)
+        return closed(address, lab=bool(self._ports))
 
     async def address(self, host: str) -> str:
         """The address to connect to for a host, given by name or address: IPv4 where there is one.
@@ -59,19 +48,12 @@ class Reach:
                 raise Refused("closed_address", f"{host} is at {one}, which is closed: {reason}")
         return str(found[0])
 
-    async def _addresses(self, host: str) -> list[Address]:
+    async def _addresses(self, host: str) -> tuple[Address, ...]:
         try:
-            return [ipaddress.ip_address(host.strip("[]"))]
+            return (ipaddress.ip_address(host.strip("[]")),)
         except ValueError:
-            answers = await asyncio.gather(self._look_up(host, "A"), self._look_up(host, "AAAA"))
-        found = [address for answer in answers for address in answer]
-        if not found:
-            raise Unavailable(f"{host} does not resolve")
-        return found
-
-    async def _look_up(self, host: str, kind: str) -> list[Address]:
+            pass  # it is a name
         try:
-            answer = await self._resolver.resolve(f"{host}.", kind, raise_on_no_answer=False, search=False)
-        except (dns.exception.DNSException, OSError):  # what neither question finds does not resolve
-            return []
-        return [ipaddress.ip_address(str(record)) for record in cast("Iterable[object]", answer.rrset or ())]
+            return await self._lookup.addresses(host)
+        except NoAddress as none:
+            raise Unavailable(f"{host} does not resolve: {none}") from none

@@ -59,14 +59,12 @@ class KeyFile:
                 key, or holds another key than its name says.
         """
         content = read_private(self.path)
+        if _PROTECTED not in content:
+            raise BadInput(f"{self.path}: not a private key in PEM that a passphrase protects")
         try:
             key = load_pem_private_key(content, _octets(passphrase))
-        except TypeError:
-            raise BadInput(f"{self.path}: not protected by a passphrase; consider the key known") from None
-        except (ValueError, UnsupportedAlgorithm, MemoryError):  # their words could quote the key
-            if _PROTECTED in content:
-                raise BadInput(f"{self.path}: wrong passphrase, or the file is damaged") from None
-            raise BadInput(f"{self.path}: not a private key in PEM") from None
+        except (ValueError, TypeError, UnsupportedAlgorithm, MemoryError):  # their words could quote the key
+            raise BadInput(f"{self.path}: wrong passphrase, or the file is damaged") from None
         if not isinstance(key, Ed25519PrivateKey):
             raise BadInput(f"{self.path}: not an Ed25519 key")
         if key_id(key.public_key()) != self.key:

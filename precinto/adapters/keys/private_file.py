@@ -26,7 +26,7 @@ def read_private(path: Path) -> bytes:
     except OSError as error:
         reason = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
         raise BadInput(f"{path}: {reason}") from error
-    with os.fdopen(opened, "rb") as file:
+    try:
         status = os.fstat(opened)
         if not stat.S_ISREG(status.st_mode):
             raise BadInput(f"{path}: not a file")
@@ -34,7 +34,10 @@ def read_private(path: Path) -> bytes:
             raise BadInput(f"{path}: belongs to another user")
         if status.st_mode & 0o077:
             raise BadInput(f"{path}: others may read or change it: chmod 600 it, and consider it known to them")
-        return file.read(_LARGEST)
+        with os.fdopen(opened, "rb", closefd=False) as file:
+            return file.read(_LARGEST)
+    finally:
+        os.close(opened)
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -52,8 +52,10 @@ _CLOSED = tuple(
 _GLOBAL_UNICAST = ip_network("2000::/3")
 
 
-def closed(address: Address) -> str | None:
-    """Why no capture may connect to this address; None when it is public."""
+def closed(address: Address, *, lab: bool = False) -> str | None:
+    """Why nobody may connect to this address; None when it is public, or in lab mode when it is loopback."""
+    if lab:
+        return None if address.is_loopback else "not loopback, in lab mode"
     for block, reason in _CLOSED:
         if address in block:
             return reason

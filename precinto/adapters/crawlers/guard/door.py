@@ -12,18 +12,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
-
-import dns.asyncresolver
-import dns.exception
-import dns.nameserver
-import dns.resolver
 
 from precinto.adapters.crawlers.guard.addresses import Address, closed
-from precinto.domain.errors import Unavailable
+from precinto.adapters.crawlers.guard.lookup import Lookup, NoAddress
 
 PORTS = frozenset({80, 443, 8080, 8443})
 """Ports that a capture may reach."""
@@ -104,7 +98,7 @@ class Door:
 
     def __init__(self, resolvers: Sequence[str], ports: Mapping[int, int]) -> None:
         self.addresses: dict[str, tuple[str, ...]] = {}
-        self._resolver = _resolver(resolvers)
+        self._lookup = Lookup(resolvers, _LOOKUP_SECONDS)
         self._ports = dict(ports)
         self._lookups: dict[str, asyncio.Task[tuple[Address, ...]]] = {}
 
@@ -141,11 +135,7 @@ class Door:
     async def _checked(self, host: str) -> tuple[Address, ...]:
         addresses = await self._addresses(host)
         for address in addresses:
-            if self._ports:
-                reason = None if address.is_loopback else "not loopback, in lab mode"
-            else:
-                reason = closed(address)
-            if reason:
+            if reason := closed(address, lab=bool(self._ports)):
                 raise NoWay(Rule.ADDRESS, f"{address} is closed to captures: {reason}")
         return addresses
 
@@ -172,48 +162,16 @@ class Door:
         return await asyncio.shield(self._lookups[host])
 
     async def _look_up(self, host: str) -> tuple[Address, ...]:
-        answers = await asyncio.gather(self._ask(host, "A"), self._ask(host, "AAAA"), return_exceptions=True)
-        found: list[Address] = []
-        errors: list[dns.exception.DNSException] = []
-        for answer in answers:
-            if isinstance(answer, dns.exception.DNSException):
-                errors.append(answer)
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                found += answer
-        if not found:
-            raise NoWay(Rule.DNS, f"does not resolve: {_words(errors[0]) if errors else 'no address'}")
+        try:
+            found = await self._lookup.addresses(host)
+        except NoAddress as none:
+            raise NoWay(Rule.DNS, f"does not resolve: {none}") from none
         self.addresses[host] = tuple(map(str, found))
-        return tuple(found)
-
-    async def _ask(self, host: str, kind: str) -> list[Address]:
-        answer = await self._resolver.resolve(f"{host}.", kind, raise_on_no_answer=False, search=False)
-        records = cast("Iterable[object]", answer.rrset or ())
-        return [ipaddress.ip_address(str(record)) for record in records]  # the text of such a record is its address
-
-
-def _resolver(resolvers: Sequence[str]) -> dns.asyncresolver.Resolver:
-    """A resolver that asks these servers (``address:port``), or the system's when there are none."""
-    try:
-        resolver = dns.asyncresolver.Resolver(configure=not resolvers)
-    except dns.resolver.NoResolverConfiguration as error:
-        raise Unavailable(f"no resolver is given, and the system has none: {error}") from error
-    if resolvers:
-        pairs = (server.rpartition(":") for server in resolvers)
-        resolver.nameservers = [dns.nameserver.Do53Nameserver(host.strip("[]"), int(port)) for host, _, port in pairs]
-    resolver.lifetime = _LOOKUP_SECONDS
-    return resolver
+        return found
 
 
 def _words(error: BaseException | None) -> str:
     match error:
-        case dns.resolver.NXDOMAIN():
-            return "the name does not exist (NXDOMAIN)"
-        case dns.resolver.LifetimeTimeout():
-            return "no resolver answered in time"
-        case dns.resolver.NoNameservers():
-            return "every resolver answered with an error"
         case TimeoutError():
             return f"no answer within {_CONNECT_SECONDS:g} s"
         case OSError(strerror=str(text)):
