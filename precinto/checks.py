@@ -23,7 +23,7 @@ from precinto.domain.evidence import STAMPS_NEEDED
 from precinto.domain.model import Value
 from precinto.domain.review import Role
 from precinto.ports import Registry
-from precinto.procedures import load_terms
+from precinto.procedures import load_procedure
 from precinto.provision import CHROMIUM, PROGRAMS, Need
 from precinto.recipes import read_recipes
 from precinto.registry import TomlRegistry, read_registry
@@ -126,11 +126,11 @@ def _registry(settings: Settings) -> tuple[TomlRegistry | None, Check]:
 
 def _procedure(settings: Settings) -> Check:
     try:
-        terms = load_terms(settings.procedure)
+        procedure = load_procedure(settings.procedure)
     except BadInput as error:
         hint = "PRECINTO_PROCEDURE names the file"
         return Check(status=Status.FAIL, what="procedure", found=str(error), hint=hint)
-    return Check(status=Status.OK, what="procedure", found=f"{terms.procedure}: orders last {terms.order}")
+    return Check(status=Status.OK, what="procedure", found=f"{procedure.name}: orders last {procedure.order.said}")
 
 
 def _recipes(settings: Settings) -> Check:

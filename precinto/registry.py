@@ -15,14 +15,14 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import idna
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from precinto.domain.errors import BadInput, NotFound
 from precinto.domain.guards import ProtectedName
-from precinto.domain.model import Value
+from precinto.domain.model import Instant, Value
 from precinto.domain.order_document import AuthorityCard, Country
 from precinto.domain.procedures import Bilingual
-from precinto.domain.review import Officer, Role
+from precinto.domain.review import Absence, Officer, Role
 from precinto.endpoints import AddressPort
 from precinto.plugins import ChannelPlugin, ExistingFile, load_channel
 from precinto.ports import Channel, Isp
@@ -49,9 +49,22 @@ Name = Annotated[str, AfterValidator(_a_labels)]
 Address = Annotated[str, AfterValidator(_address)]
 
 
+class _Away(Value):
+    since: Instant
+    until: Instant
+
+    @model_validator(mode="after")
+    def _forwards(self) -> _Away:
+        if self.until <= self.since:
+            raise ValueError("an absence ends after it begins")
+        return self
+
+
 class _Officer(Value):
     id: Id
     roles: tuple[Role, ...] = Field(min_length=1)
+    deputy: Id | None = None
+    away: tuple[_Away, ...] = ()
 
 
 class _Protected(Value):
@@ -137,7 +150,15 @@ class TomlRegistry:
     def __init__(self, file: _File, plugins: Mapping[str, tuple[ChannelPlugin, BaseModel]], folder: Path) -> None:
         self.authority: str = file.authority
         self.card: AuthorityCard = _card(file.authority, file.issuing_authority)
-        self.officers: Sequence[Officer] = tuple(Officer(id=o.id, roles=o.roles) for o in file.officers)
+        self.officers: Sequence[Officer] = tuple(
+            Officer(
+                id=o.id,
+                roles=o.roles,
+                deputy=o.deputy,
+                away=tuple(Absence(since=one.since, until=one.until) for one in o.away),
+            )
+            for o in file.officers
+        )
         self.isps: Sequence[Isp] = tuple(
             Isp(id=i.id, name=i.name, resolvers=i.resolvers, channel=i.channel) for i in file.isps
         )
@@ -192,6 +213,7 @@ def read_registry(path: Path) -> TomlRegistry:
         raise BadInput(f"{path.name}: {_first(error)}") from error
     stampers = [one.name for one in file.timestamp_authorities]
     _refuse_duplicates(path.name, "officers", "id", [officer.id for officer in file.officers])
+    _refuse_unknown_deputies(path.name, file.officers)
     _refuse_duplicates(path.name, "timestamp_authorities", "name", stampers)
     _refuse_duplicates(path.name, "isps", "id", [isp.id for isp in file.isps])
     plugins = {isp.id: _plugin(f"{path.name}: isps.{n}", isp, folder) for n, isp in enumerate(file.isps)}
@@ -219,6 +241,15 @@ def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     return f"{key}: {first['msg']}"
+
+
+def _refuse_unknown_deputies(where: str, officers: Sequence[_Officer]) -> None:
+    known = {one.id for one in officers}
+    for n, one in enumerate(officers):
+        if one.deputy is not None and (one.deputy not in known or one.deputy == one.id):
+            raise BadInput(f"{where}: officers.{n}.deputy: {one.deputy!r} is no other officer of this file")
+        if one.away and one.deputy is None:
+            raise BadInput(f"{where}: officers.{n}.away: an officer who is away needs a deputy")
 
 
 def _refuse_duplicates(where: str, table: str, key: str, ids: Sequence[str]) -> None:

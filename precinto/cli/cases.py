@@ -1,4 +1,4 @@
-"""Commands about cases: refer, list, show, decide, revoke, sweep."""
+"""Commands about cases: refer, list, show, decide, sweep."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from precinto.cli.output import AsJson, Exit, Officer, emit, stderr, stdout, table, when
+from precinto.cli.signing import PassphraseFile, signing_key
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,11 +30,17 @@ Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reaso
 
 
 class Verb(StrEnum):
-    """What a reviewer can say."""
+    """What an officer can decide on a case; the domain's outcomes, which take too long to load for a help text."""
 
     APPROVE = "approve"
     REJECT = "reject"
     RETURN = "return"
+    REVOKE = "revoke"
+    STAY = "stay"
+    RESUME = "resume"
+    RENEW = "renew"
+    UPHOLD = "uphold"
+    DISMISS = "dismiss"
 
 
 def refer(
@@ -99,10 +106,12 @@ async def taken_in(desk: Desk, rows: list[GoodRow], officer: str) -> AsyncIterat
 
 async def _plan(here: Opened, rows: list[GoodRow], officer: str) -> list[dict[str, Any]]:
     """What taking these rows in would do."""
-    from precinto.domain import review
-    from precinto.domain.evidence import guard
+    from datetime import UTC, datetime
 
-    review.operator(here.registry.officers, officer)
+    from precinto.domain.evidence import guard
+    from precinto.domain.policy import Deed, can
+
+    can(here.registry.officers, officer, Deed.REFER, datetime.now(UTC))
     lists = here.guardlists
     planned: list[dict[str, Any]] = []
     seen: set[str] = set()
@@ -205,40 +214,41 @@ def decide(
     outcome: Annotated[Verb, typer.Argument(help="What you decide.")],
     officer: Officer,
     reason: Reason,
+    grounds: Annotated[
+        list[str] | None,
+        typer.Option("--ground", metavar="CODE", help="Legal ground, as 'procedures show' lists them."),
+    ] = None,
+    about: Annotated[str | None, typer.Option("--about", metavar="ID", help="The objection that you decide.")] = None,
+    for_signal: Annotated[
+        bool, typer.Option("--for-signal", help="Sign and file it only, and print what Temporal's own tools can send.")
+    ] = False,
+    passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decide on the bundle under review.
+    """Decide on a case, signed with your key.
 
-    As a named reviewer, with reasons; whoever referred or opened the case may not.
-    """
-    from precinto.domain.review import Outcome
-
-    async def act(here: Opened) -> int:
-        return (await (await here.desk()).decide(case, officer, Outcome(outcome.value), reason)).still_needed
-
-    needed = with_installation(act)
-    if as_json:
-        emit({"case": case, "outcome": outcome, "officer": officer, "still_needed": needed})
-    elif outcome is Verb.APPROVE and needed:
-        stdout().print(f"{case}: approved by {officer}; {needed} more reviewer must approve, a different one")
-    else:
-        stdout().print(f"{case}: {outcome} by {officer}; carried out now")
-
-
-def revoke(case: Case, officer: Officer, reason: Reason, as_json: AsJson = False) -> None:
-    """End an order before its time.
-
-    Every ISP is told, and the unblock is measured.
+    On its bundle under review: approve, reject, return. On its order in force: revoke, stay, resume, renew, uphold,
+    dismiss. Whoever referred or opened the case may not approve it.
     """
 
-    async def act(here: Opened) -> None:
-        await (await here.desk()).revoke(case, officer, reason)
+    async def act(here: Opened) -> dict[str, Any]:
+        from precinto.desk import Signatory
+        from precinto.domain.review import Outcome
 
-    with_installation(act)
-    if as_json:
-        emit({"case": case, "revoked": True, "officer": officer})
+        desk, keys = await here.desk(), await here.store.officer_keys.keys(officer)
+        key = signing_key(here.settings.keys_folder, officer, keys, passphrase_file or here.settings.passphrase_file)
+        said = (case, Signatory(officer, key), Outcome(outcome.value), reason, tuple(grounds or ()), about)
+        if for_signal:
+            return {"envelope": (await desk.file(*said)).envelope}
+        return {"case": case, "officer": officer, "outcome": outcome, "needed": (await desk.decide(*said)).needed}
+
+    done = with_installation(act)
+    if as_json or for_signal:
+        emit(done)
+    elif done["needed"]:
+        stdout().print(f"{case}: approved by {officer}; {done['needed']} more reviewer must approve, a different one")
     else:
-        stdout().print(f"{case}: the order is revoked; the ISPs are told, and the unblock will be measured")
+        stdout().print(f"{case}: {outcome.value} by {officer}; carried out now")
 
 
 def sweep(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -20,7 +21,7 @@ from precinto.domain.errors import CannotHere, Unavailable
 from precinto.domain.guards import GuardLists
 from precinto.guardlists import read_guardlists
 from precinto.handover import Handover
-from precinto.procedures import load_terms
+from precinto.procedures import load_procedure, snapshot
 from precinto.registry import TomlRegistry, read_registry
 from precinto.settings import Settings, load_settings
 from precinto.store import Database, Store
@@ -65,7 +66,7 @@ class Opened:
 
     async def desk(self) -> Desk:
         """The desk, ready to act."""
-        terms = load_terms(self.settings.procedure)
+        terms = snapshot(load_procedure(self.settings.procedure), datetime.now(UTC).date())
         return Desk(await self.client(), self.store, self.registry, terms, self.guardlists)
 
 

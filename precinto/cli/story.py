@@ -9,27 +9,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from temporalio.service import RPCError
 
 from precinto.cli.dossier import style_of, told
 from precinto.cli.record import make_record
 from precinto.cli.screen import Screen
-from precinto.desk import Desk
+from precinto.desk import Desk, Signatory
 from precinto.domain import referral_files
 from precinto.domain.case import Stage as CaseStage
 from precinto.domain.errors import Refused, Unavailable
 from precinto.domain.notification import Action
 from precinto.domain.review import Outcome
+from precinto.domain.statements import Enrolment, public_text, sign_enrolment
 from precinto.domain.verification import Standing
 from precinto.embedded import Running, embedded
 from precinto.guardlists import read_guardlists
-from precinto.procedures import load_terms
+from precinto.ports import Registry
+from precinto.procedures import load_procedure, snapshot
 from precinto.settings import Settings
 from precinto.store import Database, Store
 from precinto.store.overview import CaseLine, case_lines, ledger_since
@@ -52,16 +57,18 @@ _PATIENCE_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where the story is played: a running installation, its desk and its store."""
+    """Where the story is played: a running installation, its desk and its store, and officers with their keys."""
 
     running: Running
     desk: Desk
     store: Store
+    signatories: Mapping[str, Signatory]
 
     @property
     def ui(self) -> str:
         """Temporal's web interface, with this installation's cases."""
-        return f"{self.running.ui}/namespaces/{self.running.settings.temporal_namespace}/workflows"
+        cases = quote('WorkflowType="EnforcementCase"')
+        return f"{self.running.ui}/namespaces/{self.running.settings.temporal_namespace}/workflows?query={cases}"
 
 
 @asynccontextmanager
@@ -72,10 +79,26 @@ async def open_place(settings: Settings, say: Callable[[str], None]) -> AsyncGen
         store = Store(database)
         try:
             lists = read_guardlists(settings.guardlists).joined(running.registry.protected)
-            desk = Desk(running.client, store, running.registry, load_terms(settings.procedure), lists)
-            yield Place(running, desk, store)
+            terms = snapshot(load_procedure(settings.procedure), datetime.now(UTC).date())
+            desk = Desk(running.client, store, running.registry, terms, lists)
+            yield Place(running, desk, store, await _enrolled(store, running.registry))
         finally:
             await database.close()
+
+
+async def _enrolled(store: Store, registry: Registry) -> dict[str, Signatory]:
+    """A fresh key for each officer of the demo, who needs no passphrase: the keys are gone with the process."""
+    signatories: dict[str, Signatory] = {}
+    for officer in registry.officers:
+        key = Ed25519PrivateKey.generate()
+        public = key.public_key()
+        enrolment = Enrolment(officer=officer.id, public=public_text(public), at=datetime.now(UTC))
+        proof = sign_enrolment(enrolment, key)
+        await store.officer_keys.enrol(
+            officer.id, public.public_bytes_raw(), "demo", proof, officers=registry.officers
+        )
+        signatories[officer.id] = Signatory(officer.id, key)
+    return signatories
 
 
 class Story:
@@ -151,7 +174,8 @@ class Story:
         await self._wait(blocked, "every block is measured")
 
     async def _decide(self, case: CaseLine, officer: str, outcome: Outcome, reasons: str) -> None:
-        await persist(lambda: self._place.desk.decide(case.id, officer, outcome, reasons))
+        signatory = self._place.signatories[officer]
+        await persist(lambda: self._place.desk.decide(case.id, signatory, outcome, reasons, GROUNDS[outcome]))
 
     async def _refused(self, case: CaseLine, officer: str, what: str) -> None:
         try:

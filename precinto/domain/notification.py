@@ -61,6 +61,7 @@ class Notice(Value):
         isp: Id of the ISP.
         action: Block or release.
         reminder: 0 for the notice itself, 1, 2, ... for its reminders.
+        reminds_of: Id of the notice itself, in a reminder.
         valid_from: When the order takes effect.
         valid_until: When it ends; a block may not outlive it.
         items: The measures.
@@ -72,6 +73,7 @@ class Notice(Value):
     isp: str
     action: Action
     reminder: int
+    reminds_of: str | None = None
     valid_from: Instant
     valid_until: Instant
     items: tuple[Measure, ...]

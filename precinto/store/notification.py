@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.domain.case import Stage
 from precinto.domain.errors import NotFound
-from precinto.domain.notification import Action, Delivery, Measure, Method, Notice
+from precinto.domain.notification import Action, Delivery, Measure, Method, Notice, notice_id
 from precinto.domain.verification import Standing
 from precinto.ports import OpenNotice
 from precinto.store import ledger
@@ -198,6 +198,7 @@ def _notice(order: OrderRow, row: NoticeRow, items: tuple[Measure, ...]) -> Noti
         isp=row.isp,
         action=Action(row.action),
         reminder=row.reminder,
+        reminds_of=notice_id(order.id, row.version, row.isp, 0) if row.reminder else None,
         valid_from=order.valid_from,
         valid_until=order.valid_until,
         items=items,

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select
 from pydantic import AfterValidator
 
 from precinto.domain.model import canonical_json
-from precinto.domain.notification import Action, Notice, notice_id
+from precinto.domain.notification import Action, Notice
 
 ATTACHMENT = "notice.json"
 
@@ -59,9 +59,8 @@ def compose(notice: Notice, sender: str, recipient: str, contact: str, now: date
     mail["Date"] = format_datetime(now.astimezone(UTC))
     mail["Message-ID"] = message_id(notice.id, sender)
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: an absence notice is not an answer
-    if notice.reminder:
-        first = notice_id(notice.order, notice.isp, notice.action, 0)
-        mail["References"] = message_id(first, sender)
+    if notice.reminds_of is not None:
+        mail["References"] = message_id(notice.reminds_of, sender)
     text = _template().render(notice=notice, title=title, blocks=notice.action is Action.BLOCK, contact=contact)
     mail.set_content(text, cte="quoted-printable")
     mail.add_attachment(canonical_json(notice.document()), maintype="application", subtype="json", filename=ATTACHMENT)
