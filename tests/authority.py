@@ -6,13 +6,16 @@ The tests of the workflows and the recorder of histories both drive cases throug
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlmodel import col, select
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
@@ -20,13 +23,16 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 import activities
 import workflows
 from precinto import engine, stubs
-from precinto.contracts import Admission, CaseEnd, CaseStatus, SweepTask, Swept
+from precinto.contracts import Admitted, CaseEnd, CaseStatus, Filed, Signed, SweepTask, Swept
+from precinto.desk import Signatory
 from precinto.domain.case import Stage
 from precinto.domain.evidence import guard
 from precinto.domain.intake import Referral, Service, TargetKind, normalise
 from precinto.domain.model import digest
-from precinto.domain.review import Decision, Docket, Outcome, decision_id
-from precinto.domain.terms import Terms
+from precinto.domain.policy import MAY
+from precinto.domain.procedures import Bilingual, Ground, Heard, Hearing, Kind, Procedure, Snapshot, Term
+from precinto.domain.review import Docket, Officer, Outcome, Role
+from precinto.domain.statements import Enrolment, Statement, new_nonce, public_text, sign, sign_enrolment
 from precinto.ports import Ports
 from precinto.store import Store
 from precinto.store.intake import CaseRow
@@ -34,6 +40,7 @@ from precinto.store.ledger import LedgerRow
 from precinto.store.orders import NoticeRow, OrderRow, StandingRow
 from precinto.store.review import DecisionRow, EscalationRow
 from tests.fakes import (
+    OFFICERS,
     FakeCrawler,
     FakeIsp,
     FakeProber,
@@ -46,24 +53,84 @@ from tests.fakes import (
 T = TypeVar("T")
 SECOND = timedelta(seconds=1)
 
-TERMS = Terms(
-    procedure="test",
-    basis="art-1",
-    review=60 * SECOND,
-    order=2 * SECOND,
-    comply=0.05 * SECOND,
-    remind=0.2 * SECOND,
-    release=30 * SECOND,
-    recheck=0.1 * SECOND,
+GROUND = "art-1"
+BILINGUAL = Bilingual(es="Para las pruebas.", en="For the tests.")
+
+
+def _term(length: timedelta) -> Term:
+    return Term(milliseconds=round(length.total_seconds() * 1000), source="the tests")
+
+
+PROCEDURE = Procedure(
+    v=1,
+    name="test",
+    title=BILINGUAL,
+    kind=Kind.PRECAUTIONARY,
+    country="PE",
+    time_zone="America/Lima",
+    basis=GROUND,
+    basis_text=BILINGUAL,
+    source="the tests",
+    hearing=Hearing(when=Heard.NONE),
+    review=_term(60 * SECOND),
+    order=_term(2 * SECOND),
+    renewals=2,
+    renewal=_term(2 * SECOND),
+    comply=_term(0.05 * SECOND),
+    remind=_term(0.2 * SECOND),
+    release=_term(30 * SECOND),
+    recheck=_term(0.1 * SECOND),
+    objection_decision=_term(60 * SECOND),
+    stay=_term(60 * SECOND),
+    appeal=_term(60 * SECOND),
+    appeal_suspends=False,
+    deciders=(Role.REVIEWER, Role.LEGAL_HEAD),
+    revokers=(Role.REVIEWER, Role.LEGAL_HEAD, Role.DUTY_OFFICER),
+    grounds=(Ground(code=GROUND, outcomes=tuple(Outcome), es="Uno.", en="One.", source="the tests"),),
+    documents=("es", "en"),
+    redress=BILINGUAL,
 )
 """Legal terms in seconds: everything runs on real clocks, only sooner."""
+
+HOLIDAYS = (date(2026, 12, 25), date(2027, 1, 1), date(2028, 1, 1))
 
 REASONS = "The service copies recordings at request; the bundle shows it."
 
 
-def terms(**changed: timedelta) -> Terms:
-    """The test terms, with some changed."""
-    return TERMS.model_copy(update=changed)
+def terms(**changed: timedelta | None) -> Snapshot:
+    """The test terms, with some changed; None takes one out."""
+    stated = {name: None if length is None else _term(length) for name, length in changed.items()}
+    return Snapshot(procedure=PROCEDURE.model_copy(update=stated), holidays=HOLIDAYS, holidays_source="the tests")
+
+
+TERMS = terms()
+
+
+@cache
+def key_of(officer: str) -> Ed25519PrivateKey:
+    """An officer's key, the same in every process of the tests."""
+    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"key of {officer}".encode()).digest())
+
+
+def signatory(officer: str) -> Signatory:
+    """An officer who decides."""
+    return Signatory(officer, key_of(officer))
+
+
+async def enrol(store: Store, officers: Sequence[Officer] = OFFICERS) -> None:
+    """Enrol the key of every officer of the tests."""
+    known = {row.officer for row in await store.officer_keys.keys()}
+    for officer in officers:
+        if officer.id not in known:
+            key = key_of(officer.id)
+            enrolment = Enrolment(officer=officer.id, public=public_text(key.public_key()), at=datetime.now(UTC))
+            await store.officer_keys.enrol(
+                officer.id,
+                key.public_key().public_bytes_raw(),
+                "test",
+                sign_enrolment(enrolment, key),
+                officers=officers,
+            )
 
 
 async def until(condition: Callable[[], Awaitable[T]], what: str, within: float = 20) -> T:
@@ -89,16 +156,27 @@ def referral(
     )
 
 
-def decision(case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE) -> Decision:
+def statement(case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE, **changed: Any) -> Statement:
     """What ``officer`` says of a bundle, with the usual reasons."""
-    return Decision(
-        id=decision_id(case, bundle, officer, outcome),
-        officer=officer,
+    roles = next((one.roles for one in OFFICERS if one.id == officer), ())
+    role = next((role for role in MAY[outcome] if role in roles), Role.REVIEWER)
+    said = Statement(
+        case=case,
+        subject=bundle,
         outcome=outcome,
-        bundle=bundle,
-        basis="art-1",
+        grounds=(GROUND,),
         reasons=digest(REASONS.encode()),
+        actor=officer,
+        role=role,
+        at=datetime.now(UTC),
+        nonce=new_nonce(),
     )
+    return said.model_copy(update=changed)
+
+
+def envelope(case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE, **changed: Any) -> str:
+    """The same, signed."""
+    return sign(statement(case, bundle, officer, outcome, **changed), key_of(officer))
 
 
 class Authority:
@@ -129,6 +207,7 @@ class Authority:
             intake=store.intake,
             evidence=store.evidence,
             review=store.review,
+            gate=store.gate,
             notification=store.notification,
             verification=store.verification,
             anchors=store.anchors,
@@ -137,8 +216,9 @@ class Authority:
 
     # ----------------------------------------------------------------------------------------- what people do
 
-    async def refer(self, target: str, terms: Terms = TERMS, opened_by: str = "operator-1") -> str:
+    async def refer(self, target: str, terms: Snapshot = TERMS, opened_by: str = "operator-1") -> str:
         """An operator takes in a referral and starts its case; returns the case."""
+        await enrol(self.store)
         one = referral(target)
         findings = guard(one.target, self.ports.guardlists)
         case = (await self.store.intake.register(one, findings, opened_by, terms)).case
@@ -163,34 +243,30 @@ class Authority:
         await until(sealed, "a sealed bundle")
         return await until(bundle, "a bundle under review")
 
-    async def file(self, case: str, officer: str, outcome: Outcome = Outcome.APPROVE) -> Decision:
-        """An officer files a decision on the bundle under review; the case is not told of it yet."""
-        bundle = (await self.status(case)).bundle
+    async def file(
+        self, case: str, officer: str, outcome: Outcome = Outcome.APPROVE, about: str | None = None
+    ) -> DecisionRow:
+        """An officer signs and files a decision on the case's bundle; the case is not told of it yet."""
+        bundle = (await self.docket(case)).bundle
         assert bundle is not None, "there is nothing to decide on"
-        one = decision(case, bundle, officer, outcome)
-        await self.store.review.submit(case, one, "reviewer", REASONS)
-        return one
+        signed = envelope(case, bundle, officer, outcome, about=about)
+        return await self.store.review.file(case, signed, REASONS, OFFICERS)
 
-    async def tell(self, case: str, one: Decision) -> Admission:
+    async def tell(self, case: str, decision: str) -> Admitted:
         """Tell the case of a decision by Update, under an id that is new each time."""
-        return await self.handle(case).execute_update("decide", one, id=str(uuid.uuid4()), result_type=Admission)
+        return await self.handle(case).execute_update(
+            "decide", Filed(decision=decision), id=str(uuid.uuid4()), result_type=Admitted
+        )
 
-    async def ticket(self, one: Decision) -> str:
-        """The ticket of a filed decision."""
-        [row] = await self.rows(DecisionRow, col(DecisionRow.id) == one.id)
-        return row.ticket
+    async def signal(self, case: str, signed: str) -> None:
+        """Tell the case of a decision by signal, as its officer signed it."""
+        await self.handle(case).signal("legal_review", Signed(envelope=signed))
 
-    async def decide(self, case: str, officer: str, outcome: Outcome = Outcome.APPROVE) -> Admission:
-        """What a reviewer's desk does: file the decision, tell the case, note that it was taken."""
-        one = await self.file(case, officer, outcome)
-        admission = await self.tell(case, one)
-        await self.store.review.admitted(one.id, await self.ticket(one))
-        return admission
-
-    async def revoke(self, case: str, officer: str) -> None:
-        """An officer files a revocation and tells the case of it."""
-        one = await self.file(case, officer, Outcome.REVOKE)
-        await self.handle(case).execute_update("revoke", one, id=str(uuid.uuid4()))
+    async def decide(
+        self, case: str, officer: str, outcome: Outcome = Outcome.APPROVE, about: str | None = None
+    ) -> Admitted:
+        """What an officer's desk does: sign and file the decision, tell the case."""
+        return await self.tell(case, (await self.file(case, officer, outcome, about)).id)
 
     # ------------------------------------------------------------------------------------ what the engine does
 

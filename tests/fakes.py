@@ -27,6 +27,7 @@ OFFICERS = (
     Officer(id="reviewer-2", roles=(Role.REVIEWER,)),
     Officer(id="legal-head", roles=(Role.LEGAL_HEAD,)),
     Officer(id="operator-1", roles=(Role.OPERATOR,)),
+    Officer(id="duty-1", roles=(Role.DUTY_OFFICER,)),
 )
 
 

@@ -29,7 +29,7 @@ def upgrade() -> None:
     _keep_whole_procedures()
     with op.batch_alter_table("decisions") as decisions:
         # What was decided before is kept as it was; unsigned, it carries no order any more.
-        decisions.alter_column("basis", new_column_name="grounds", type_=sa.Text(), existing_type=_Text(length=100))
+        decisions.alter_column("basis", new_column_name="grounds", type_=sa.Text(), existing_type=sa.String(100))
         decisions.add_column(sa.Column("about", _Text(length=64), nullable=True))
         decisions.add_column(sa.Column("envelope", sa.Text(), nullable=True))
         decisions.add_column(sa.Column("key", _Text(length=43), nullable=True))
@@ -37,6 +37,7 @@ def upgrade() -> None:
         decisions.add_column(sa.Column("signed_at", _Moment(), nullable=True))
         decisions.add_column(sa.Column("round", sa.Integer(), nullable=False, server_default="1"))
         decisions.create_unique_constraint(op.f("uq_decisions_nonce"), ["nonce"])
+    op.execute("""UPDATE decisions SET grounds = '["' || grounds || '"]'""")
     with op.batch_alter_table("orders") as orders:
         orders.add_column(sa.Column("kind", _Text(length=10), nullable=False, server_default="order"))
         orders.add_column(sa.Column("standing_order", _Text(length=40), nullable=True))
@@ -80,11 +81,12 @@ def downgrade() -> None:
             "standing_order", "kind",
         ):  # fmt: skip
             orders.drop_column(name)
+    op.execute("UPDATE decisions SET grounds = SUBSTR(grounds, 3, LENGTH(grounds) - 4)")
     with op.batch_alter_table("decisions") as decisions:
         decisions.drop_constraint(op.f("uq_decisions_nonce"), type_="unique")
         for name in ("round", "signed_at", "nonce", "key", "envelope", "about"):
             decisions.drop_column(name)
-        decisions.alter_column("grounds", new_column_name="basis", type_=_Text(length=100), existing_type=sa.Text())
+        decisions.alter_column("grounds", new_column_name="basis", type_=sa.String(100), existing_type=sa.Text())
     with op.batch_alter_table("cases") as cases:
         cases.drop_column("round")
 

@@ -52,6 +52,9 @@ PORTAL = "tramites.gob.pe"
 APPROVAL = "The bundle shows a recording being converted and offered for download without the right holder's licence."
 REJECTION = "The bundle shows a state portal and no converter: the referral is mistaken, and the name is protected."
 
+GROUNDS = {Outcome.APPROVE: ("PE-822-37",), Outcome.REJECT: ("PE-27444-IV-1.4",)}
+"""Legal grounds of the demo's procedure."""
+
 _PATIENCE_SECONDS = 180.0
 
 

@@ -72,6 +72,8 @@ class Bilingual(Value):
 class Term(Value):
     """One term as the law states it: days, or working days, or hours, minutes and seconds (added up).
 
+    Milliseconds are for trials and tests, where the law has no time.
+
     Attributes:
         source: Law and article, or whose practice it is.
         verify: True where counsel has still to check it against the primary text.
@@ -82,6 +84,7 @@ class Term(Value):
     hours: int = Field(default=0, ge=0, le=_MOST_SECONDS // 3600)
     minutes: int = Field(default=0, ge=0, le=_MOST_SECONDS // 60)
     seconds: int = Field(default=0, ge=0, le=_MOST_SECONDS)
+    milliseconds: int = Field(default=0, ge=0, le=_MOST_SECONDS * 1000)
     source: Text
     verify: bool = False
 
@@ -105,12 +108,13 @@ class Term(Value):
             ("hour", self.hours),
             ("minute", self.minutes),
             ("second", self.seconds),
+            ("millisecond", self.milliseconds),
         )
         return ", ".join(f"{count} {unit}{'' if count == 1 else 's'}" for unit, count in lengths if count)
 
     @property
     def _clock(self) -> timedelta:
-        return timedelta(hours=self.hours, minutes=self.minutes, seconds=self.seconds)
+        return timedelta(hours=self.hours, minutes=self.minutes, seconds=self.seconds, milliseconds=self.milliseconds)
 
 
 class Hearing(Value):

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from precinto.contracts import EndTask, OrderTask
+from precinto.contracts import Admission, AdmitTask, EndTask
 from precinto.domain.evidence import Clock, EvidenceItem, Finding, Manifest
 from precinto.domain.intake import Service, TargetKind, normalise
 from precinto.domain.model import digest
-from precinto.domain.notification import Action, Delivery, order_id
-from precinto.domain.review import Decision, Outcome
-from precinto.domain.terms import Terms
+from precinto.domain.notification import Delivery
+from precinto.domain.procedures import Snapshot
+from precinto.domain.review import Outcome
 from precinto.domain.verification import Answer, Facts, Ruling, Verdict
 from precinto.ports import Ending, FiledStamp, Package, Round
 from precinto.store import Store
-from tests.authority import REASONS, decision, referral, terms
+from precinto.store.review import DecisionRow
+from tests.authority import REASONS, enrol, envelope, referral, terms
 from tests.fakes import OFFICERS
 
 ISPS = ("isp0", "isp1")
@@ -54,11 +55,10 @@ async def open_case(
 ) -> str:
     """A case in evidence."""
     terms = more.get("terms", TERMS)
-    assert isinstance(terms, Terms)
+    assert isinstance(terms, Snapshot)
     findings = more.get("findings", ())
-    case = (await store.intake.register(referral(target, kind=kind), findings, opened_by, terms)).case  # type: ignore[arg-type]
-    await store.intake.accept(case)
-    return case
+    await enrol(store)
+    return (await store.intake.register(referral(target, kind=kind), findings, opened_by, terms)).case  # type: ignore[arg-type]
 
 
 AUTHORITIES = ("uno", "dos")
@@ -78,7 +78,7 @@ def package(one: Manifest, round: int, *authorities: str, findings: tuple[Findin
         signature=digest(b"signature of " + one.canonical()),
         stamps=tuple(filed_stamp(name) for name in authorities),
         findings=findings,
-        review_until=datetime.now(UTC) + TERMS.review,
+        sealed_at=datetime.now(UTC),
     )
 
 
@@ -88,39 +88,48 @@ async def seal(store: Store, case: str, round: int = 1, authorities: Sequence[st
     return (await store.evidence.seal(package(manifest(case, attempt), round, *authorities))).bundle
 
 
-async def file(store: Store, case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE) -> Decision:
-    """File a decision."""
-    return (await filed(store, case, bundle, officer, outcome))[0]
+async def file(
+    store: Store, case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE, about: str | None = None
+) -> DecisionRow:
+    """Sign and file a decision."""
+    return await store.review.file(case, envelope(case, bundle, officer, outcome, about=about), REASONS, OFFICERS)
 
 
-async def filed(
-    store: Store, case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE
-) -> tuple[Decision, str]:
-    """File a decision; it, and the ticket to tell the case with."""
-    one = decision(case, bundle, officer, outcome)
-    return one, await store.review.submit(case, one, "reviewer", REASONS)
+async def admit(store: Store, case: str, *decisions: DecisionRow, at: datetime | None = None) -> Admission:
+    """Admit filed decisions as the case's workflow would; what came of the last."""
+    ids = tuple(one.id for one in decisions)
+    task = AdmitTask(case=case, at=at or datetime.now(UTC), decisions=ids)
+    return (await store.gate.admit(task, OFFICERS, ISPS)).each[-1]
 
 
-def order_task(case: str, bundle: str, *decisions: Decision, valid_from: datetime | None = None) -> OrderTask:
-    """The task that asks for the order on a bundle."""
-    return OrderTask(
-        case=case,
-        order=order_id(case, bundle),
-        decisions=tuple(d.id for d in decisions),
-        valid_from=valid_from or datetime.now(UTC),
-    )
+async def decide(
+    store: Store,
+    case: str,
+    officer: str,
+    outcome: Outcome = Outcome.APPROVE,
+    about: str | None = None,
+    at: datetime | None = None,
+) -> Admission:
+    """Sign, file and admit a decision on the newest bundle of a case."""
+    bundle = (await store.review.docket(case)).bundle
+    assert bundle is not None
+    return await admit(store, case, await file(store, case, bundle, officer, outcome, about), at=at)
 
 
 async def issue(store: Store, case: str, *officers: str, valid_from: datetime | None = None) -> str:
-    """Issue the order of a case under evidence with these approvals; returns the order."""
-    bundle = await seal(store, case)
-    filed = [await file(store, case, bundle, officer) for officer in officers or ("reviewer-1",)]
-    return await store.notification.issue(order_task(case, bundle, *filed, valid_from=valid_from), OFFICERS, ISPS)
+    """Issue the order of a case with these approvals; returns the order."""
+    await seal(store, case)
+    for officer in officers or ("reviewer-1",):
+        admission = await decide(store, case, officer, at=valid_from)
+        assert admission.code is None, admission
+    order = (await store.gate.place(case)).order
+    assert order is not None
+    return order
 
 
-async def deliver(store: Store, order: str, action: Action, at: datetime) -> int:
+async def deliver(store: Store, order: str, at: datetime) -> int:
     """Deliver every open notice; returns how many there were."""
-    notices = await store.notification.undelivered(order, action)
+    notices = await store.notification.undelivered(order)
     for one in notices:
         await store.notification.delivered(one.notice.id, Delivery(receipt="ok"), at)
     return len(notices)
@@ -135,15 +144,12 @@ def measured(measure: str, isp: str, ruling: Ruling, at: datetime) -> Round:
     )
 
 
-async def end(store: Store, case: str, order: str, at: datetime, revocation: str | None = None) -> Ending:
-    """End an order."""
-    task = EndTask(case=case, order=order, at=at, revocation=revocation)
-    return await store.verification.end(task, OFFICERS)
+async def end(store: Store, case: str, order: str, moment: datetime) -> Ending:
+    """See to the end of an order at a moment."""
+    return await store.verification.end(EndTask(case=case, order=order), moment)
 
 
 async def close_case(store: Store, case: str) -> None:
     """Carry an opened case to its end by a rejection."""
-    await store.intake.accept(case)
-    bundle = await seal(store, case)
-    rejection = await file(store, case, bundle, "reviewer-1", Outcome.REJECT)
-    await store.review.conclude(case, rejection.id, OFFICERS)
+    await seal(store, case)
+    await decide(store, case, "reviewer-1", Outcome.REJECT)

@@ -6,8 +6,7 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from precinto.domain.review import Decision, Outcome
-from tests.authority import SECOND, decision, terms
+from tests.authority import SECOND, terms
 
 PROTECTED = "descargas.gob.pe"
 """Below a protected name: its cases are held for two reviewers."""
@@ -22,8 +21,3 @@ async def refused(code: str, telling: object) -> None:
         await telling  # type: ignore[misc]
     assert isinstance(failed.value.cause, ApplicationError)
     assert failed.value.cause.type == code
-
-
-def forged(case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE) -> Decision:
-    """A decision as anyone who can reach Temporal can make it: right in every part, and filed by nobody."""
-    return decision(case, bundle, officer, outcome)
