@@ -18,6 +18,10 @@ LEGAL = {
     (Stage.NOTIFICATION, Stage.VERIFICATION),
     (Stage.NOTIFICATION, Stage.UNBLOCKING),  # the order ended while an ISP could not be reached
     (Stage.VERIFICATION, Stage.UNBLOCKING),
+    (Stage.NOTIFICATION, Stage.STAYED),  # suspended, also while some ISPs still wait for the order
+    (Stage.VERIFICATION, Stage.STAYED),
+    (Stage.STAYED, Stage.NOTIFICATION),  # resumed: every ISP is told anew
+    (Stage.STAYED, Stage.UNBLOCKING),  # a stayed order ends as any other
     (Stage.UNBLOCKING, Stage.CLOSED),
 }
 """Written out once more, by hand: a step that is added to the table must be added here, with its reason."""

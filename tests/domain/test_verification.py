@@ -219,7 +219,7 @@ PROVES_NOTHING = (Ruling.SITE_DOWN, Ruling.VANTAGE_FAULT, Ruling.INCONCLUSIVE)
 
 
 class TestStanding:
-    """What a round makes of the standing, in force and after the end."""
+    """What a round makes of the standing, while the block is asked for, and once it is lifted: ended, or stayed."""
 
     @pytest.mark.parametrize("before", Standing)
     @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ class TestStanding:
         ],
     )
     def test_in_force(self, ruling: Ruling, overdue: bool, after: Standing, before: Standing) -> None:
-        assert standing(ruling, ended=False, overdue=overdue, before=before) is after
+        assert standing(ruling, lifted=False, overdue=overdue, before=before) is after
 
     @pytest.mark.parametrize("before", Standing)
     @pytest.mark.parametrize(
@@ -248,14 +248,14 @@ class TestStanding:
             (Ruling.PARTIAL, True, Standing.OVERSTAYING),
         ],
     )
-    def test_after_the_end(self, ruling: Ruling, overdue: bool, after: Standing, before: Standing) -> None:
-        assert standing(ruling, ended=True, overdue=overdue, before=before) is after
+    def test_lifted(self, ruling: Ruling, overdue: bool, after: Standing, before: Standing) -> None:
+        assert standing(ruling, lifted=True, overdue=overdue, before=before) is after
 
     @pytest.mark.parametrize("before", Standing)
     @pytest.mark.parametrize("overdue", [False, True])
     @pytest.mark.parametrize("ruling", PROVES_NOTHING)
     def test_a_round_that_proves_nothing_leaves_it(self, ruling: Ruling, overdue: bool, before: Standing) -> None:
-        assert standing(ruling, ended=False, overdue=overdue, before=before) is before
+        assert standing(ruling, lifted=False, overdue=overdue, before=before) is before
 
     @pytest.mark.parametrize("overdue", [False, True])
     @pytest.mark.parametrize("ruling", PROVES_NOTHING)
@@ -269,13 +269,13 @@ class TestStanding:
             (Standing.RELEASED, Standing.RELEASED),
         ],
     )
-    def test_but_after_the_end_the_time_in_force_does_not_count(
+    def test_but_once_it_is_lifted_the_time_in_force_does_not_count(
         self, ruling: Ruling, overdue: bool, before: Standing, after: Standing
     ) -> None:
-        assert standing(ruling, ended=True, overdue=overdue, before=before) is after
+        assert standing(ruling, lifted=True, overdue=overdue, before=before) is after
 
     def test_only_a_measurement_releases(self) -> None:
         """Over every input: released comes of a name measured open, or was there before."""
-        for ruling, ended, overdue, before in product(Ruling, (False, True), (False, True), Standing):
-            if standing(ruling, ended=ended, overdue=overdue, before=before) is Standing.RELEASED:
-                assert (ended and ruling is Ruling.NOT_BLOCKED) or before is Standing.RELEASED
+        for ruling, lifted, overdue, before in product(Ruling, (False, True), (False, True), Standing):
+            if standing(ruling, lifted=lifted, overdue=overdue, before=before) is Standing.RELEASED:
+                assert (lifted and ruling is Ruling.NOT_BLOCKED) or before is Standing.RELEASED
