@@ -6,6 +6,7 @@ only what officers signed and filed, whatever a workflow may claim.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -15,9 +16,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from precinto.contracts import Admission, Admissions, AdmitTask, Place
 from precinto.domain.case import Closure, Stage
 from precinto.domain.errors import Refused
+from precinto.domain.model import digest
 from precinto.domain.notification import Method, measure_id
 from precinto.domain.orders import End, EndReason, OrderKind, end_of, order_id
-from precinto.domain.review import Officer, Outcome, admit
+from precinto.domain.review import Docket, Officer, Outcome, admit
 from precinto.domain.statements import statement_id
 from precinto.domain.verification import Standing
 from precinto.store import ledger
@@ -96,7 +98,7 @@ class GateStore:
                         raise Refused("replayed", f"decision {row.id} was admitted before: again, it says nothing")
                 else:
                     await _admit(session, case, row, officers)
-                    await _carry_out(session, case, row, task.at, isps)
+                    await _carry_out(session, case, row, task.at, officers, isps)
                 await session.flush()
                 return Admission(needed=(await docket_of(session, case)).still_needed)
         except Refused as refused:
@@ -124,13 +126,7 @@ async def _admit(session: AsyncSession, case: CaseRow, row: DecisionRow, officer
     """
     if row.state == DecisionState.REFUSED:
         raise Refused("refused_before", f"decision {row.id} was refused ({row.refusal}): its officer signs another")
-    if row.envelope is None:
-        raise Refused("unsigned", f"decision {row.id} is not signed")
-    statement, _ = await examined(session, case, row.envelope, officers, row.submitted_at)
-    claimed = (row.id, row.officer, row.outcome, row.bundle, row.about)
-    signed = (statement_id(row.envelope), statement.actor, statement.outcome.value, statement.subject, statement.about)
-    if claimed != signed:
-        raise Refused("altered", f"decision {row.id} is not on file as its officer signed it")
+    await _borne_out(session, case, row, officers)
     admit(row.said(), await docket_of(session, case))
     row.state, row.refusal = DecisionState.ADMITTED.value, None
     session.add(row)
@@ -139,14 +135,68 @@ async def _admit(session: AsyncSession, case: CaseRow, row: DecisionRow, officer
     await session.flush()
 
 
+async def _borne_out(session: AsyncSession, case: CaseRow, row: DecisionRow, officers: Sequence[Officer]) -> None:
+    """Whether a decision is on file as its officer signed it."""
+    if row.envelope is None:
+        raise Refused("unsigned", f"decision {row.id} is not signed")
+    statement, kid = await examined(session, case, row.envelope, officers, row.submitted_at)
+    signed = (
+        (statement_id(row.envelope), statement.actor, statement.role.value, statement.outcome.value),
+        (statement.subject, statement.about, json.dumps(statement.grounds), statement.reasons),
+        (kid, statement.nonce, statement.at),
+    )
+    claimed = (
+        (row.id, row.officer, row.role, row.outcome),
+        (row.bundle, row.about, row.grounds, digest(row.reasons.encode())),
+        (row.key, row.nonce, row.signed_at),
+    )
+    if claimed != signed:
+        raise Refused("altered", f"decision {row.id} is not on file as its officer signed it")
+
+
+async def _recount(session: AsyncSession, case: CaseRow, row: DecisionRow, officers: Sequence[Officer]) -> Docket:
+    """The docket in which a decision counts beside those like it before, of each of which all is asked once more.
+
+    Weeks may lie between two approvals, in which an officer leaves or refers the same target, or somebody writes into
+    the database. What does not hold any more is refused in its turn; the others stay.
+    """
+    docket = await docket_of(session, case)
+    alike = {Outcome.RENEW} if row.outcome == Outcome.RENEW else {Outcome.APPROVE, Outcome.RELEASE}
+    before = await session.exec(
+        select(DecisionRow).where(
+            DecisionRow.case == case.id,
+            DecisionRow.bundle == case.bundle,
+            col(DecisionRow.outcome).in_(alike),
+            DecisionRow.state == DecisionState.ADMITTED,
+            DecisionRow.id != row.id,
+        )
+    )
+    for other in before:
+        if other.envelope is None or (other.round != row.round and Outcome.RENEW in alike):
+            continue  # it is not counted anyway
+        try:
+            await _borne_out(session, case, other, officers)
+            admit(other.said(), docket.model_copy(update={"approvals": (), "renewals": ()}))
+        except Refused as refused:
+            other.state = DecisionState.SUBMITTED.value
+            await refuse(session, case.id, other.id, refused.code)
+    await session.flush()
+    return await docket_of(session, case)
+
+
 async def _carry_out(
-    session: AsyncSession, case: CaseRow, row: DecisionRow, at: datetime, isps: Sequence[str]
+    session: AsyncSession,
+    case: CaseRow,
+    row: DecisionRow,
+    at: datetime,
+    officers: Sequence[Officer],
+    isps: Sequence[str],
 ) -> None:
     """Do what a decision that was just admitted amounts to."""
     order = await order_of(session, case)
     match Outcome(row.outcome):
         case Outcome.APPROVE:
-            docket = await docket_of(session, case)
+            docket = await _recount(session, case, row, officers)
             if len(docket.approvals) >= docket.approvals_needed:
                 await _issue(session, case, at, isps)
         case Outcome.REJECT:
@@ -156,15 +206,17 @@ async def _carry_out(
             await _conclude(session, case, row, Stage.EVIDENCE)
         case Outcome.REVOKE | Outcome.UPHOLD if order is not None:
             reason = EndReason.REVOKED if row.outcome == Outcome.REVOKE else EndReason.UPHELD
-            await end_order(session, order, case, End(at=at, reason=reason), decision=row.id, actor=row.officer)
+            # Its own end may have come before, while the engine was away.
+            first = min(End(at=at, reason=reason), _end(order), key=lambda end: end.at)
+            await end_order(session, order, case, first, decision=row.id, actor=row.officer)
         case Outcome.STAY if order is not None:
             await _stay(session, case, order, row, at)
         case Outcome.RESUME if order is not None:
             _not_over(order, at)
             await _resume(session, case, order, row, at)
         case Outcome.RENEW if order is not None:
-            docket = await docket_of(session, case)
             _not_over(order, at)
+            docket = await _recount(session, case, row, officers)
             if len(docket.renewals) >= docket.approvals_needed:
                 await _renew(session, case, order, row)
         case other:
@@ -173,9 +225,13 @@ async def _carry_out(
 
 def _not_over(order: OrderRow, at: datetime) -> None:
     """What has come to its end is not lengthened, though the engine may not have got round to ending it."""
-    end = end_of(order.valid_until, order.lapses_at)
+    end = _end(order)
     if end.at <= at:
         raise Refused("not_in_force", f"the order was over at {end.at.isoformat()}")
+
+
+def _end(order: OrderRow) -> End:
+    return end_of(order.valid_until, order.lapses_at)
 
 
 async def _conclude(session: AsyncSession, case: CaseRow, row: DecisionRow, stage: Stage) -> None:
@@ -205,6 +261,9 @@ async def _issue(session: AsyncSession, case: CaseRow, at: datetime, isps: Seque
         lapses_at=lapses,
         asked_at=valid_from,
     )
+    if _end(order).at <= now():
+        # After a long outage: nobody is told to block under an order whose end has passed.
+        raise Refused("order_over", f"the order would have been over at {_end(order).at.isoformat()}")
     session.add(order)
     await session.flush()
     measures = await _write_measures(session, order)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -126,23 +126,28 @@ async def docket_of(session: AsyncSession, case: CaseRow) -> Docket:
                 DecisionRow.case == case.id,
                 DecisionRow.bundle == case.bundle,
                 DecisionRow.state == DecisionState.ADMITTED,
-                col(DecisionRow.envelope).is_not(None),
             )
         )
     )
     order = await order_of(session, case)
-    approving = tuple(sorted({d.officer for d in admitted if d.outcome in {Outcome.APPROVE, Outcome.RELEASE}}))
-    renewing = {d.officer for d in admitted if d.outcome == Outcome.RENEW and order and d.round == order.renewals}
+    approved = [d for d in admitted if d.outcome in {Outcome.APPROVE, Outcome.RELEASE}]
+    renewed = [d for d in admitted if d.outcome == Outcome.RENEW and order and d.round == order.renewals]
+    # What was approved before decisions were signed carries nothing any more, but its officer did decide it.
+    deciding = approved if order is not None and order.bundle == case.bundle else []
     return Docket(
         stage=Stage(case.stage),
         bundle=case.bundle,
         barred=await barred_officers(session, case),
         hold=case.hold,
         stamped=case.bundle is None or await is_stamped(session, case.bundle),
-        approvals=approving,
-        renewals=tuple(sorted(renewing)),
-        deciders=approving if order is not None and order.bundle == case.bundle else (),
+        approvals=_officers(d for d in approved if d.envelope is not None),
+        renewals=_officers(d for d in renewed if d.envelope is not None),
+        deciders=_officers(deciding),
     )
+
+
+def _officers(decisions: Iterable[DecisionRow]) -> tuple[str, ...]:
+    return tuple(sorted({one.officer for one in decisions}))
 
 
 async def examined(

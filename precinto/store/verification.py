@@ -211,6 +211,12 @@ class _Place:
             return False
         return self.due_at is not None and self.due_at <= one.at
 
+    def late_seconds(self, at: datetime | None) -> int:
+        """Whole seconds from the end of the ISP's term to a moment."""
+        if at is None or self.due_at is None:
+            return 0
+        return max(0, int((at - self.due_at).total_seconds()))
+
 
 async def _places(session: AsyncSession, rounds: Sequence[Round]) -> dict[tuple[str, str], _Place]:
     """What each measure and ISP stands at."""
@@ -258,17 +264,18 @@ async def _move(session: AsyncSession, one: Round, place: _Place) -> bool:
         return False  # measured while the block was still asked for: says nothing about its end
     if row.measured_at is not None and one.at < row.measured_at:
         return False  # two sweeps overlapped, and the newer one was recorded first
-    before = Standing(row.standing)
+    before, last = Standing(row.standing), row.measured_at
     row.ruling, row.measured_at = one.verdict.ruling.value, one.at
     after = standing(one.verdict.ruling, lifted=order.is_lifted, overdue=place.overdue(one), before=before)
     if after is not before:
         row.standing, row.since = after.value, one.at
         body = {"measure": one.measure, "isp": one.isp, "from": before.value, "to": after.value}
-        if before is Standing.OVERSTAYING and place.due_at is not None:
-            seconds = max(0, round((one.at - place.due_at).total_seconds()))
-            row.overstay_seconds += seconds
-            body["overstay_seconds"] = str(seconds)
+        if before is Standing.OVERSTAYING:
+            body["overstay_seconds"] = str(place.late_seconds(one.at))
         await ledger.append(session, "standing_changed", body, case=order.case, actor=f"vantage:{one.vantage}")
+    if Standing.OVERSTAYING in {before, after}:
+        # Round by round: an ISP that never lifts, or is asked to block again meanwhile, has overstayed all the same.
+        row.overstay_seconds += place.late_seconds(one.at) - place.late_seconds(last)
     silent = row.signalled_at is None or row.signalled_at + terms.span("remind") <= one.at
     lapsed = after is Standing.LAPSED and silent
     if lapsed:

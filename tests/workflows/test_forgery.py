@@ -1,139 +1,197 @@
-"""Decisions that nobody filed, told to a case by somebody who can reach Temporal."""
+"""What a case is told that no officer of the authority has signed and filed, by somebody who can reach Temporal."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 
-from temporalio.client import WorkflowUpdateFailedError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from precinto.domain.case import Closure, Stage
+from precinto.domain.model import digest
 from precinto.domain.review import Outcome
-from tests.authority import SECOND, Authority, terms, until
-from tests.workflows.cases import LONG, PROTECTED, forged
+from precinto.domain.statements import decode, encode, sign, statement_id
+from tests.authority import SECOND, Authority, envelope, key_of, statement, terms, until
+from tests.workflows.cases import LONG, PROTECTED, refused
+from workflows.case import MAX_REFUSED
 
 
-class TestForgery:
-    """Anyone who can reach Temporal can claim to be a reviewer. The gate asks what is on file."""
+async def refusals(authority: Authority, case: str, count: int = 1) -> list[dict[str, str]]:
+    """Wait until this many refusals are in the ledger; returns them as ``{code, decision}``."""
 
-    async def test_a_forged_approval_issues_nothing_and_the_honest_one_still_counts(
-        self, authority: Authority
-    ) -> None:
-        case = await authority.refer("y2mate.com")
+    async def written() -> list[dict[str, str]] | None:
+        rows = [json.loads(row.body) for row in await authority.ledger(case, "decision_refused")]
+        return rows if len(rows) >= count else None
+
+    return await until(written, f"{count} refusals in the ledger") or []
+
+
+async def costs_nothing(authority: Authority, case: str) -> None:
+    """The case is where it was, and an honest decision carries it on."""
+    assert (await authority.status(case)).stage is Stage.REVIEW
+    assert await authority.order(case) is None
+    assert not any(isp.received for isp in authority.isps.values())
+    for officer in ("reviewer-1", "reviewer-2"):
+        if (await authority.decide(case, officer)).needed == 0:
+            break
+    await authority.reached(case, Stage.VERIFICATION)
+
+
+class TestByUpdate:
+    """An update only says which decision was filed; what it says is what its officer signed."""
+
+    async def test_one_that_nobody_filed_is_refused_and_on_file(self, authority: Authority) -> None:
+        case = await authority.refer("y2mate.com", LONG)
         bundle = await authority.under_review(case)
-        fake = forged(case, bundle, "reviewer-1")
-        # Under the decision's own id, which anyone can compute: Temporal answers a second update of that id itself.
-        await authority.handle(case).execute_update("decide", fake, id=fake.id)
+        unfiled = statement_id(envelope(case, bundle, "reviewer-1"))
+        await refused("decision_not_on_file", authority.tell(case, unfiled))
+        assert await refusals(authority, case) == [{"code": "decision_not_on_file", "decision": unfiled}]
+        await costs_nothing(authority, case)
 
-        async def forgotten() -> bool:
-            status = await authority.status(case)
-            return status.stage is Stage.REVIEW and status.approvals == 0 and bool(await authority.events(case))
+    async def test_one_of_another_case_is_not_this_ones(self, authority: Authority) -> None:
+        case, other = await authority.refer("y2mate.com", LONG), await authority.refer("flvto.biz", LONG)
+        await authority.under_review(case)
+        await authority.under_review(other)
+        elsewhere = await authority.file(other, "reviewer-1")
+        await refused("decision_not_on_file", authority.tell(case, elsewhere.id))
+        await costs_nothing(authority, case)
+        assert (await authority.tell(other, elsewhere.id)).needed == 0
 
-        async def on_record() -> bool:
-            return bool(await authority.ledger(case, "decision_refused"))
+    async def test_the_same_decision_told_twice_is_one(self, authority: Authority) -> None:
+        case = await authority.refer(PROTECTED, LONG)
+        await authority.under_review(case)
+        one = await authority.file(case, "reviewer-1")
+        assert (await authority.tell(case, one.id)).needed == 1
+        assert (await authority.tell(case, one.id)).needed == 1
+        await costs_nothing(authority, case)
 
-        await until(on_record, "the refusal in the ledger")
-        await until(forgotten, "the case under review again")
-        assert await authority.order(case) is None
-        assert not any(isp.received for isp in authority.isps.values())
-        # The very officer whose name was used decides.
-        await authority.decide(case, "reviewer-1")
-        await authority.reached(case, Stage.VERIFICATION)
-        order = await authority.order(case)
-        assert order is not None
-
-    async def test_a_forged_approval_does_not_postpone_the_escalation(self, authority: Authority) -> None:
-        """The reviewers' term runs on as if nobody had said anything."""
-        case = await authority.refer("y2mate.com")
-        bundle = await authority.under_review(case)
+    async def test_a_refused_one_does_not_postpone_the_escalation(self, authority: Authority) -> None:
+        case = await authority.refer("y2mate.com", LONG)
+        await authority.under_review(case)
         due = (await authority.status(case)).due
-        await authority.tell(case, forged(case, bundle, "reviewer-1"))
-
-        async def under_review_again() -> bool:
-            refused = await authority.ledger(case, "decision_refused")
-            return bool(refused) and (await authority.status(case)).stage is Stage.REVIEW
-
-        await until(under_review_again, "the case under review again")
+        await refused("decision_not_on_file", authority.tell(case, "0" * 32))
         assert (await authority.status(case)).due == due
 
-    async def test_a_forged_approval_does_not_shorten_the_honest_order(self, authority: Authority) -> None:
-        """The end that was armed for the order that never came must not end the one that came."""
+    async def test_nor_shorten_or_end_an_order_in_force(self, authority: Authority) -> None:
         case = await authority.refer("y2mate.com", terms(order=2 * SECOND))
-        bundle = await authority.under_review(case)
-        await authority.tell(case, forged(case, bundle, "reviewer-1"))
-
-        async def on_record() -> bool:
-            return bool(await authority.ledger(case, "decision_refused"))
-
-        await until(on_record, "the refusal in the ledger")
-        await asyncio.sleep(1)  # so that the two orders' ends lie a second apart
-        await authority.decide(case, "reviewer-1")
-        assert (await authority.closed(case)).closure is Closure.UNBLOCKED
-        order = await authority.order(case)
-        assert order is not None
-        assert order.ended_at == order.valid_until
-
-    async def test_the_honest_half_of_two_approvals_stays(self, authority: Authority) -> None:
-        case = await authority.refer(PROTECTED, LONG)
-        bundle = await authority.under_review(case)
-        await authority.decide(case, "reviewer-1")
-        await authority.tell(case, forged(case, bundle, "reviewer-2"))
-
-        async def back() -> bool:
-            status = await authority.status(case)
-            return status.stage is Stage.REVIEW and bool(await authority.ledger(case, "decision_refused"))
-
-        await until(back, "the case under review again")
-        assert (await authority.status(case)).approvals == 1
-        assert (await authority.docket(case)).approvals == ("reviewer-1",)
-        await authority.decide(case, "reviewer-2")
-        await authority.reached(case, Stage.VERIFICATION)
-
-    async def test_a_forged_rejection_does_not_close_the_case(self, authority: Authority) -> None:
-        case = await authority.refer("y2mate.com", LONG)
-        bundle = await authority.under_review(case)
-        await authority.tell(case, forged(case, bundle, "reviewer-1", Outcome.REJECT))
-
-        async def on_record() -> bool:
-            return bool(await authority.ledger(case, "decision_refused"))
-
-        await until(on_record, "the refusal in the ledger")
-        assert await authority.stage(case) is Stage.REVIEW
-
-        async def decided() -> bool:
-            try:
-                return (await authority.decide(case, "reviewer-1")).still_needed == 0
-            except WorkflowUpdateFailedError:
-                return False
-
-        await until(decided, "the honest decision")
-        await authority.reached(case, Stage.VERIFICATION)
-
-    async def test_a_forged_return_captures_nothing(self, authority: Authority) -> None:
-        case = await authority.refer("y2mate.com", LONG)
-        bundle = await authority.under_review(case)
-        await authority.tell(case, forged(case, bundle, "reviewer-1", Outcome.RETURN))
-
-        async def on_record() -> bool:
-            return bool(await authority.ledger(case, "decision_refused"))
-
-        await until(on_record, "the refusal in the ledger")
-        assert authority.crawler.visits == ["y2mate.com"]
-        assert (await authority.status(case)).bundle == bundle
-
-    async def test_a_forged_revocation_changes_nothing(self, authority: Authority) -> None:
-        case = await authority.refer("y2mate.com", terms(order=2 * SECOND))
-        bundle = await authority.under_review(case)
+        await authority.under_review(case)
         await authority.decide(case, "reviewer-1")
         await authority.reached(case, Stage.VERIFICATION)
-        fake = forged(case, bundle, "reviewer-2", Outcome.REVOKE)
-        await authority.handle(case).execute_update("revoke", fake, id=fake.id)
-
-        async def on_record() -> bool:
-            return bool(await authority.ledger(case, "decision_refused"))
-
-        await until(on_record, "the refusal in the ledger")
+        await refused("decision_not_on_file", authority.tell(case, "0" * 32))
         assert all("y2mate.com" in isp.blocked for isp in authority.isps.values())
         assert (await authority.closed(case)).closure is Closure.UNBLOCKED
         order = await authority.order(case)
         assert order is not None
-        assert (order.ended_at, order.revoked) == (order.valid_until, False)
+        assert (order.ended_at, order.end_reason) == (order.valid_until, "expired")
+
+
+class TestBySignal:
+    """``legal_review``, for people who use Temporal's own tools: the same rules, and refusals go to the ledger."""
+
+    async def test_a_signed_and_filed_decision_counts(self, authority: Authority) -> None:
+        case = await authority.refer("y2mate.com", LONG)
+        await authority.under_review(case)
+        one = await authority.file(case, "reviewer-1")
+        assert one.envelope is not None
+        await authority.signal(case, one.envelope)
+        await authority.reached(case, Stage.VERIFICATION)
+
+    async def test_it_can_end_an_order_too(self, authority: Authority) -> None:
+        case = await authority.refer("y2mate.com", LONG)
+        await authority.under_review(case)
+        await authority.decide(case, "reviewer-1")
+        await authority.reached(case, Stage.VERIFICATION)
+        one = await authority.file(case, "duty-1", Outcome.REVOKE)
+        assert one.envelope is not None
+        await authority.signal(case, one.envelope)
+        assert (await authority.closed(case)).closure is Closure.UNBLOCKED
+
+    async def test_every_way_to_cheat_is_refused_with_its_reason_and_costs_the_case_nothing(
+        self, authority: Authority
+    ) -> None:
+        case = await authority.refer(PROTECTED, LONG, opened_by="legal-head")
+        bundle = await authority.under_review(case)
+        honest = await authority.file(case, "reviewer-1")
+        assert honest.envelope is not None
+        await authority.tell(case, honest.id)
+        unfiled = envelope(case, bundle, "reviewer-2")
+        head, payload, _ = unfiled.split(".")
+        tries = {
+            "malformed": ["", "not an envelope", f"{head}.{payload}"],
+            "unknown_key": [sign(statement(case, bundle, "reviewer-2"), Ed25519PrivateKey.generate())],
+            "other_officers_key": [sign(statement(case, bundle, "reviewer-2"), key_of("reviewer-1"))],
+            "forged": [_flipped(unfiled)],
+            "not_entitled": [envelope(case, bundle, "operator-1"), envelope(case, bundle, "duty-1")],
+            "other_case": [envelope("c-other", bundle, "reviewer-2")],
+            "decision_not_on_file": [unfiled, envelope(case, digest(b"other"), "reviewer-2")],
+            "replayed": [honest.envelope],
+        }
+        expected: list[tuple[str, str]] = []
+        for code, envelopes in tries.items():
+            for one in envelopes:
+                await authority.signal(case, one)
+                expected.append((code, statement_id(one)))
+        found = [(row["code"], row["decision"]) for row in await refusals(authority, case, len(expected))]
+        assert found == expected
+        assert (await authority.docket(case)).approvals == ("reviewer-1",)
+        await authority.decide(case, "reviewer-2")
+        await authority.reached(case, Stage.VERIFICATION)
+
+    async def test_an_approval_of_the_evidence_before_does_not_count_for_what_was_captured_anew(
+        self, authority: Authority
+    ) -> None:
+        case = await authority.refer("y2mate.com", LONG)
+        first = await authority.under_review(case)
+        kept = await authority.file(case, "reviewer-1")
+        await authority.decide(case, "reviewer-2", Outcome.RETURN)
+        await authority.under_review(case, other_than=first)
+        assert kept.envelope is not None
+        await authority.signal(case, kept.envelope)
+        (refusal,) = await refusals(authority, case)
+        assert refusal["code"] == "other_bundle"
+        await costs_nothing(authority, case)
+
+
+class TestFloods:
+    """Whoever can reach Temporal can shout. An honest decision must still be heard at once."""
+
+    async def test_bad_signals_are_looked_at_and_written_down_only_so_far(self, authority: Authority) -> None:
+        case = await authority.refer("y2mate.com", LONG)
+        await authority.under_review(case)
+        handle = authority.handle(case)
+        await asyncio.gather(*(authority.signal(case, f"junk {n}") for n in range(MAX_REFUSED + 30)))
+        await refusals(authority, case, MAX_REFUSED)
+        await costs_nothing(authority, case)
+        written = await authority.ledger(case, "decision_refused")
+        assert MAX_REFUSED <= len(written) < MAX_REFUSED + 10
+        assert (await handle.describe()).run_id is not None
+
+    async def test_ten_thousand_junk_signals_leave_a_case_decidable_within_a_second(
+        self, authority: Authority
+    ) -> None:
+        """More than a run of a workflow may get: the case goes on in a new one, and forgets nothing."""
+        case = await authority.refer(PROTECTED, LONG)
+        await authority.under_review(case)
+        await authority.decide(case, "reviewer-1")
+        first_run = (await authority.handle(case).describe()).run_id
+        junk = "x" * 700
+        for _ in range(100):
+            await asyncio.gather(*(authority.signal(case, junk) for _ in range(100)))
+        one = await authority.file(case, "reviewer-2")
+        begun = time.monotonic()
+        assert (await authority.tell(case, one.id)).needed == 0
+        took = time.monotonic() - begun
+        await authority.reached(case, Stage.VERIFICATION)
+        assert took < 1
+        described = await authority.handle(case).describe()
+        assert described.run_id != first_run
+        assert described.raw_description.workflow_execution_info.history_length < 10_000
+
+
+def _flipped(signed: str) -> str:
+    """The envelope with one bit of its signature changed."""
+    head, _, signature = signed.rpartition(".")
+    content = bytearray(decode(signature))
+    content[0] ^= 1
+    return f"{head}.{encode(bytes(content))}"
