@@ -6,6 +6,8 @@ Revision: 0005, follows 0004.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -26,7 +28,7 @@ def upgrade() -> None:
     with op.batch_alter_table("cases") as cases:
         cases.add_column(sa.Column("round", sa.Integer(), nullable=False, server_default="1"))
     op.execute('UPDATE cases SET round = COALESCE((SELECT MAX(a.round) FROM attempts a WHERE a."case" = cases.id), 1)')
-    _keep_whole_procedures()
+    _rewrite("cases", "terms", _whole_procedure)
     with op.batch_alter_table("decisions") as decisions:
         # What was decided before is kept as it was; unsigned, it carries no order any more.
         decisions.alter_column("basis", new_column_name="grounds", type_=sa.Text(), existing_type=sa.String(100))
@@ -37,7 +39,7 @@ def upgrade() -> None:
         decisions.add_column(sa.Column("signed_at", _Moment(), nullable=True))
         decisions.add_column(sa.Column("round", sa.Integer(), nullable=False, server_default="1"))
         decisions.create_unique_constraint(op.f("uq_decisions_nonce"), ["nonce"])
-    op.execute("""UPDATE decisions SET grounds = '["' || grounds || '"]'""")
+    _rewrite("decisions", "grounds", lambda basis: json.dumps([basis]))
     with op.batch_alter_table("orders") as orders:
         orders.add_column(sa.Column("kind", _Text(length=10), nullable=False, server_default="order"))
         orders.add_column(sa.Column("standing_order", _Text(length=40), nullable=True))
@@ -81,7 +83,7 @@ def downgrade() -> None:
             "standing_order", "kind",
         ):  # fmt: skip
             orders.drop_column(name)
-    op.execute("UPDATE decisions SET grounds = SUBSTR(grounds, 3, LENGTH(grounds) - 4)")
+    _rewrite("decisions", "grounds", lambda grounds: str(json.loads(grounds)[0]))
     with op.batch_alter_table("decisions") as decisions:
         decisions.drop_constraint(op.f("uq_decisions_nonce"), type_="unique")
         for name in ("round", "signed_at", "nonce", "key", "envelope", "about"):
@@ -89,37 +91,70 @@ def downgrade() -> None:
         decisions.alter_column("grounds", new_column_name="basis", type_=sa.String(100), existing_type=sa.Text())
     with op.batch_alter_table("cases") as cases:
         cases.drop_column("round")
+    _rewrite("cases", "terms", _durations)
 
 
-def _keep_whole_procedures() -> None:
+def _rewrite(table: str, column: str, change: Callable[[str], str]) -> None:
+    """Change one text of every row."""
+    connection, rows = op.get_bind(), sa.table(table, sa.column("id"), sa.column(column))
+    for name, text in connection.execute(sa.select(rows.c.id, rows.c[column])).all():
+        connection.execute(sa.update(rows).where(rows.c.id == name).values({column: change(text)}))
+
+
+_TERMS = ("review", "order", "comply", "remind", "release", "recheck")
+_DURATIONS = TypeAdapter(timedelta)
+_HOUR, _SECOND, _MOMENT = timedelta(hours=1), timedelta(seconds=1), timedelta(milliseconds=1)
+_LONGEST = timedelta(days=3653)
+
+
+def _whole_procedure(text: str) -> str:
     """A case kept durations only; it now keeps a procedure: the same durations, and nothing that was not said."""
-    connection, durations = op.get_bind(), TypeAdapter(timedelta)
-    cases = sa.table("cases", sa.column("id"), sa.column("terms"))
-    for case, text in connection.execute(sa.select(cases.c.id, cases.c.terms)).all():
-        terms = json.loads(text)
-        seconds = {
-            name: max(1, round(durations.validate_python(terms[name]).total_seconds()))
-            for name in ("review", "order", "comply", "remind", "release", "recheck")
-        }
-        connection.execute(
-            sa.update(cases).where(cases.c.id == case).values(terms=json.dumps(_snapshot(terms, seconds)))
-        )
+    terms = json.loads(text)
+    lengths = {name: min(max(_MOMENT, _DURATIONS.validate_python(terms[name])), _LONGEST) for name in _TERMS}
+    lengths["order"] = max(lengths["order"], 2 * _MOMENT)
+    lengths["comply"] = min(lengths["comply"], lengths["order"] - _MOMENT)
+    return json.dumps(_snapshot(_code(terms["procedure"]), _code(terms["basis"]), lengths))
 
 
-def _snapshot(terms: dict[str, str], seconds: dict[str, int]) -> dict[str, object]:
+def _durations(text: str) -> str:
+    """Of a whole procedure, the durations that release 0.1 knows; a working day counts as a day."""
+    procedure = json.loads(text)["procedure"]
+    terms = {"procedure": procedure["name"], "basis": procedure["basis"]}
+    for name in _TERMS:
+        stated = {unit: procedure[name].get(unit, 0) for unit in ("hours", "minutes", "seconds", "milliseconds")}
+        days = procedure[name].get("days", 0) + procedure[name].get("working_days", 0)
+        terms[name] = _DURATIONS.dump_python(timedelta(days=days, **stated), mode="json")
+    return json.dumps(terms)
+
+
+def _code(text: str) -> str:
+    """A code as procedures and signed decisions have it; release 0.1 asked for no form."""
+    return re.sub("[^A-Za-z0-9.-]+", "-", text).strip(".-")[:40].strip(".-") or "none"
+
+
+def _length(length: timedelta) -> dict[str, int]:
+    """Not in days: those are counted by a calendar, and an old case has none."""
+    if length % _HOUR == timedelta(0):
+        return {"hours": length // _HOUR}
+    if length % _SECOND == timedelta(0):
+        return {"seconds": length // _SECOND}
+    return {"milliseconds": length // _MOMENT}
+
+
+def _snapshot(name: str, basis: str, lengths: dict[str, timedelta]) -> dict[str, object]:
     kept = "kept from release 0.1"
     unsaid = {"es": "No consta.", "en": "Not on file."}
-    spans = {name: {"seconds": length, "source": kept, "verify": True} for name, length in seconds.items()}
-    spans["comply"]["seconds"] = min(seconds["comply"], max(1, seconds["order"] - 1))
-    ground = {"outcomes": ["approve", "reject", "return", "revoke", "stay", "resume"], **unsaid, "source": kept}
+    spans = {term: {**_length(length), "source": kept, "verify": True} for term, length in lengths.items()}
+    outcomes = ["approve", "reject", "return", "revoke", "stay", "resume", "uphold", "dismiss"]
     procedure = {
-        "v": 1, "name": terms["procedure"], "title": unsaid, "kind": "precautionary", "country": "PE",
-        "time_zone": "America/Lima", "basis": terms["basis"], "basis_text": unsaid, "source": kept,
+        "v": 1, "name": name, "title": unsaid, "kind": "precautionary", "country": "PE",
+        "time_zone": "America/Lima", "basis": basis, "basis_text": unsaid, "source": kept,
         "hearing": {"when": "none"}, **spans,
         "objection_decision": {"hours": 120, "source": kept, "verify": True},
         "stay": {"hours": 24, "source": kept, "verify": True},
         "appeal": {"hours": 360, "source": kept, "verify": True}, "appeal_suspends": False,
         "deciders": ["reviewer", "legal_head"], "revokers": ["reviewer", "legal_head", "duty_officer"],
-        "grounds": [{"code": terms["basis"], **ground}], "documents": ["es", "en"], "redress": unsaid,
+        "grounds": [{"code": basis, "outcomes": outcomes, **unsaid, "source": kept}],
+        "documents": ["es", "en"], "redress": unsaid,
     }  # fmt: skip
     return {"procedure": procedure, "holidays": [], "holidays_source": kept}

@@ -54,6 +54,9 @@ class GateStore:
         Raises:
             NotFound: No such case.
         """
+        if task.dropped:
+            async with self._database.write() as session:
+                await ledger.append(session, "signals_dropped", {"count": task.dropped}, case=task.case)
         each: list[Admission] = []
         for decision in task.decisions:
             each.append(await self._one(task, decision, None, officers, isps))

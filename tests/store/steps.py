@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from precinto.contracts import Admission, AdmitTask, EndTask
+from precinto.domain.errors import Refused
 from precinto.domain.evidence import Clock, EvidenceItem, Finding, Manifest
 from precinto.domain.intake import Service, TargetKind, normalise
 from precinto.domain.model import digest
 from precinto.domain.notification import Delivery
 from precinto.domain.procedures import Snapshot
-from precinto.domain.review import Outcome
+from precinto.domain.review import Officer, Outcome
 from precinto.domain.verification import Answer, Facts, Ruling, Verdict
 from precinto.ports import Ending, FiledStamp, Package, Round
 from precinto.store import Store
@@ -89,17 +91,28 @@ async def seal(store: Store, case: str, round: int = 1, authorities: Sequence[st
 
 
 async def file(
-    store: Store, case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE, about: str | None = None
+    store: Store, case: str, bundle: str, officer: str, outcome: Outcome = Outcome.APPROVE, **changed: Any
 ) -> DecisionRow:
     """Sign and file a decision."""
-    return await store.review.file(case, envelope(case, bundle, officer, outcome, about=about), REASONS, OFFICERS)
+    return await store.review.file(case, envelope(case, bundle, officer, outcome, **changed), REASONS, OFFICERS)
+
+
+async def tell(
+    store: Store,
+    case: str,
+    *decisions: str,
+    envelopes: Sequence[str] = (),
+    officers: Sequence[Officer] = OFFICERS,
+    at: datetime | None = None,
+) -> tuple[Admission, ...]:
+    """Tell a case of decisions, those on file by id and others as envelopes; what came of each."""
+    task = AdmitTask(case=case, at=at or datetime.now(UTC), decisions=decisions, envelopes=tuple(envelopes))
+    return (await store.gate.admit(task, officers, ISPS)).each
 
 
 async def admit(store: Store, case: str, *decisions: DecisionRow, at: datetime | None = None) -> Admission:
     """Admit filed decisions as the case's workflow would; what came of the last."""
-    ids = tuple(one.id for one in decisions)
-    task = AdmitTask(case=case, at=at or datetime.now(UTC), decisions=ids)
-    return (await store.gate.admit(task, OFFICERS, ISPS)).each[-1]
+    return (await tell(store, case, *(one.id for one in decisions), at=at))[-1]
 
 
 async def decide(
@@ -113,7 +126,7 @@ async def decide(
     """Sign, file and admit a decision on the newest bundle of a case."""
     bundle = (await store.review.docket(case)).bundle
     assert bundle is not None
-    return await admit(store, case, await file(store, case, bundle, officer, outcome, about), at=at)
+    return await admit(store, case, await file(store, case, bundle, officer, outcome, about=about), at=at)
 
 
 async def issue(store: Store, case: str, *officers: str, valid_from: datetime | None = None) -> str:
@@ -147,6 +160,15 @@ def measured(measure: str, isp: str, ruling: Ruling, at: datetime) -> Round:
 async def end(store: Store, case: str, order: str, moment: datetime) -> Ending:
     """See to the end of an order at a moment."""
     return await store.verification.end(EndTask(case=case, order=order), moment)
+
+
+async def refusal(doing: Awaitable[object]) -> str | None:
+    """The rule that refused something; None where none did."""
+    try:
+        await doing
+    except Refused as refused:
+        return refused.code
+    return None
 
 
 async def close_case(store: Store, case: str) -> None:
