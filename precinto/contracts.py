@@ -141,13 +141,17 @@ class Signed(Value):
 
 
 class AdmitTask(Value):
-    """Admit decisions, in this order, at ``at``: those that are filed by id, those that are not as envelopes."""
+    """Admit decisions, in this order, at ``at``: those told by update by their id, those told by signal as envelopes.
+
+    ``dropped``: signals that were dropped unread since the last time.
+    """
 
     v: Literal[1] = 1
     case: str
     at: Instant
     decisions: tuple[str, ...] = ()
     envelopes: tuple[str, ...] = ()
+    dropped: int = 0
 
 
 class Admission(Value):

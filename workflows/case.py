@@ -44,13 +44,14 @@ with workflow.unsafe.imports_passed_through():
     from precinto.domain.review import IN_FORCE
 
 MAX_REFUSED = 50
-"""Refused signals that one run looks at; the update is not capped, and answers."""
-
-MAX_WAITING = 100
-"""Signals that wait to be looked at; more are dropped, as junk is."""
+"""Refused signals that one run looks at; then signals are dropped. The update is not capped, and answers."""
 
 AT_ONCE = 10
-"""Signals that are looked at together."""
+"""Signals that are looked at together. More at once than people send are a flood, and all of them are dropped: to look
+at each would keep the case from what else it is told."""
+
+CALM = timedelta(milliseconds=200)
+"""Between signals. A run cannot go on in another while signals keep coming: the server refuses to lose one."""
 
 BEFORE_REVIEW = frozenset({Stage.INTAKE, Stage.EVIDENCE})
 
@@ -69,6 +70,9 @@ class EnforcementCase:
         self._lapses = 0
         self._telling: set[asyncio.Task[None]] = set()
         self._inbox: list[str] = []
+        self._heard_at: datetime | None = None
+        self._hurried = False
+        self._dropped = 0
         self._looking = False
         self._refused = 0
         self._fault: FailureError | None = None
@@ -233,8 +237,13 @@ class EnforcementCase:
     @workflow.signal(name="legal_review")
     def legal_review(self, signed: Signed) -> None:
         """A decision as its officer signed it. A signal cannot be answered, so a refusal goes to the ledger."""
-        if self._refused < MAX_REFUSED and len(self._inbox) < MAX_WAITING:
+        moment = workflow.now()
+        self._hurried = self._heard_at is not None and moment - self._heard_at < CALM
+        self._heard_at = moment
+        if self._refused < MAX_REFUSED:
             self._inbox.append(signed.envelope)
+        else:
+            self._dropped += 1
 
     @workflow.signal(name="lapse")
     def lapse(self, lapse: Lapse) -> None:
@@ -249,25 +258,30 @@ class EnforcementCase:
         )
 
     async def _read(self) -> None:
-        """Look at what came by signal, several at once: ten thousand of them must not stand before an update."""
+        """Look at what came by signal; ten thousand of them must not stand before an update."""
         while True:
             # While a capture is under way there is nothing to decide; what comes too early waits for its bundle.
             await workflow.wait_condition(lambda: bool(self._inbox) and self._stage not in BEFORE_REVIEW)
-            self._looking, some = True, tuple(self._inbox[:AT_ONCE])
-            del self._inbox[:AT_ONCE]
+            some = tuple(self._inbox)
+            self._inbox.clear()
+            if len(some) > AT_ONCE:
+                self._dropped, self._refused = self._dropped + len(some), MAX_REFUSED
+                continue
+            self._looking = True
             try:
                 admissions = await self._admit(envelopes=some)
             except FailureError as fault:
                 self._fault = fault
                 return
             self._refused += sum(one.code is not None for one in admissions)
-            if self._refused >= MAX_REFUSED:
-                self._inbox.clear()
             self._looking = False
 
     async def _admit(self, decisions: tuple[str, ...] = (), envelopes: tuple[str, ...] = ()) -> tuple[Admission, ...]:
         """Have decisions verified, admitted and carried out, all in one; then stand where the files say."""
-        task = AdmitTask(case=self._case, at=workflow.now(), decisions=decisions, envelopes=envelopes)
+        task = AdmitTask(
+            case=self._case, at=workflow.now(), decisions=decisions, envelopes=envelopes, dropped=self._dropped
+        )
+        self._dropped = 0
         admitted = await stubs.ADMIT.local(task)
         if self._stage not in BEFORE_REVIEW:  # else a decision of the round before, which is over
             self._place = admitted.place
@@ -279,7 +293,9 @@ class EnforcementCase:
         """Whether something failed, or the history is so long that another run must go on and nothing is half-said."""
         if self._fault is not None:
             return True
-        return workflow.info().is_continue_as_new_suggested() and not self._inbox and not self._looking
+        if not workflow.info().is_continue_as_new_suggested() or self._inbox or self._looking:
+            return False
+        return not (self._hurried and self._heard_at == workflow.now())
 
     def _term(self) -> datetime:
         """The end of the term that runs now."""

@@ -14,7 +14,7 @@ from precinto.domain.review import Outcome
 from precinto.domain.statements import decode, encode, sign, statement_id
 from tests.authority import SECOND, Authority, envelope, key_of, statement, terms, until
 from tests.workflows.cases import LONG, PROTECTED, refused
-from workflows.case import MAX_REFUSED
+from workflows.case import AT_ONCE, MAX_REFUSED
 
 
 async def refusals(authority: Authority, case: str, count: int = 1) -> list[dict[str, str]]:
@@ -27,14 +27,13 @@ async def refusals(authority: Authority, case: str, count: int = 1) -> list[dict
     return await until(written, f"{count} refusals in the ledger") or []
 
 
-async def costs_nothing(authority: Authority, case: str) -> None:
+async def costs_nothing(authority: Authority, case: str, *officers: str) -> None:
     """The case is where it was, and an honest decision carries it on."""
     assert (await authority.status(case)).stage is Stage.REVIEW
     assert await authority.order(case) is None
     assert not any(isp.received for isp in authority.isps.values())
-    for officer in ("reviewer-1", "reviewer-2"):
-        if (await authority.decide(case, officer)).needed == 0:
-            break
+    for officer in officers or ("reviewer-1",):
+        await authority.decide(case, officer)
     await authority.reached(case, Stage.VERIFICATION)
 
 
@@ -64,7 +63,7 @@ class TestByUpdate:
         one = await authority.file(case, "reviewer-1")
         assert (await authority.tell(case, one.id)).needed == 1
         assert (await authority.tell(case, one.id)).needed == 1
-        await costs_nothing(authority, case)
+        await costs_nothing(authority, case, "reviewer-2")
 
     async def test_a_refused_one_does_not_postpone_the_escalation(self, authority: Authority) -> None:
         case = await authority.refer("y2mate.com", LONG)
@@ -159,34 +158,42 @@ class TestFloods:
     async def test_bad_signals_are_looked_at_and_written_down_only_so_far(self, authority: Authority) -> None:
         case = await authority.refer("y2mate.com", LONG)
         await authority.under_review(case)
-        handle = authority.handle(case)
-        await asyncio.gather(*(authority.signal(case, f"junk {n}") for n in range(MAX_REFUSED + 30)))
-        await refusals(authority, case, MAX_REFUSED)
+        for n in range(MAX_REFUSED):
+            await authority.signal(case, f"junk {n}")
+            if n % AT_ONCE == AT_ONCE - 1:
+                await refusals(authority, case, n + 1)
+        for n in range(20):
+            await authority.signal(case, f"more junk {n}")
         await costs_nothing(authority, case)
-        written = await authority.ledger(case, "decision_refused")
-        assert MAX_REFUSED <= len(written) < MAX_REFUSED + 10
-        assert (await handle.describe()).run_id is not None
+        assert len(await authority.ledger(case, "decision_refused")) == MAX_REFUSED
+        (dropped,) = await authority.ledger(case, "signals_dropped")
+        assert json.loads(dropped.body) == {"count": 20}
 
     async def test_ten_thousand_junk_signals_leave_a_case_decidable_within_a_second(
         self, authority: Authority
     ) -> None:
-        """More than a run of a workflow may get: the case goes on in a new one, and forgets nothing."""
+        """As many as a run may get. The case then goes on in a new run, and forgets nothing."""
         case = await authority.refer(PROTECTED, LONG)
         await authority.under_review(case)
         await authority.decide(case, "reviewer-1")
         first_run = (await authority.handle(case).describe()).run_id
-        junk = "x" * 700
         for _ in range(100):
-            await asyncio.gather(*(authority.signal(case, junk) for _ in range(100)))
+            await asyncio.gather(*(authority.signal(case, "x" * 700) for _ in range(100)))
         one = await authority.file(case, "reviewer-2")
         begun = time.monotonic()
         assert (await authority.tell(case, one.id)).needed == 0
         took = time.monotonic() - begun
         await authority.reached(case, Stage.VERIFICATION)
-        assert took < 1
-        described = await authority.handle(case).describe()
-        assert described.run_id != first_run
-        assert described.raw_description.workflow_execution_info.history_length < 10_000
+        print(f"an honest decision after 10,000 junk signals: {took:.2f} s")  # noqa: T201 - shown by pytest -s
+        assert took < 1  # the issue's own figure, not a benchmark
+        assert sum(json.loads(row.body)["count"] for row in await authority.ledger(case, "signals_dropped")) > 9_000
+
+        async def in_another_run() -> bool:
+            return (await authority.handle(case).describe()).run_id != first_run
+
+        await until(in_another_run, "another run")
+        await authority.decide(case, "reviewer-1", Outcome.REVOKE)
+        assert (await authority.closed(case)).closure is Closure.UNBLOCKED
 
 
 def _flipped(signed: str) -> str:
