@@ -28,7 +28,7 @@ def list_procedures(as_json: AsJson = False) -> int:
     from precinto.shipped import own_or_shipped
 
     chosen = own_or_shipped(load_settings().procedure)
-    found, refused = _read(sorted(chosen.parent.glob("*.toml")))
+    found, refused = _read(sorted(chosen.parent.glob("*.toml"), key=lambda path: path.stem))
     if as_json:
         emit([{**_summary(one), "file": str(path), "chosen": path == chosen} for path, one in found.items()])
     else:
