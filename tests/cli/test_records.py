@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from precinto.adapters.seals.identity import issue_sealing_identity
+from precinto.domain.case import Stage
 from tests.authority import Authority
 from tests.cli.conftest import Command
 from tests.cli.test_refer import EXAMPLE
@@ -79,18 +80,19 @@ async def test_an_anchor_is_taken_at_once_and_a_cut_off_end_is_found(
     command: Command, authority: Authority, database: Path
 ) -> None:
     """The whole way: command, schedule's workflow, worker, ledger. The time stamps are fakes, and found to be."""
-    await authority.refer("y2mate.com")
+    await authority.reached(await authority.refer("y2mate.com"), Stage.REVIEW)  # it rests there
+    trust = str(_trust(database.parent))
     first = await asyncio.to_thread(command, "ledger", "anchor", "--json")
     assert first.code == 0, first.err
     assert (first.json["got"], first.json["waiting"]) == (2, 0)
     last = first.json["last"]
-    bad = command("ledger", "verify", "--json", "--trust", str(_trust(database.parent)))
+    bad = await asyncio.to_thread(command, "ledger", "verify", "--json", "--trust", trust)
     assert (bad.code, bad.json["first_bad_row"]) == (8, 1)
     assert bad.json["reason"].startswith("is the first of anchor 1, which has a time stamp that is not in the blob")
     with sqlite3.connect(database) as opened:
         opened.execute("DROP TRIGGER ledger_no_delete")
         opened.execute("DELETE FROM ledger WHERE seq >= ?", (last,))
-    cut = command("ledger", "verify", "--json")
+    cut = await asyncio.to_thread(command, "ledger", "verify", "--json", "--trust", trust)
     assert (cut.code, cut.json["first_bad_row"]) == (8, last)
     assert cut.json["reason"] == f"is missing, and all after it: anchor 1 covers rows up to {last}"
 
