@@ -153,7 +153,7 @@ def _read_header(header: bytes) -> tuple[str, list[x509.Certificate]]:
         algorithm = _algorithm(chain[0].public_key())
     except ValidationError as error:
         raise _bad(f"its header, {_first(error)}") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise _bad(f"its certificates: {error}") from error
     if read.alg != algorithm:
         raise _bad(f"its algorithm is not {algorithm}, which is that of its signer's key")

@@ -215,6 +215,12 @@ class TestRefused:
         with pytest.raises(Refused, match="its algorithm is not ES256"):
             verify(f"{head}.{payload}.{signature}", chain)
 
+    def test_a_certificate_of_a_version_that_there_is_not(self, chain: Chain) -> None:
+        own = base64.b64decode(x5c(chain.certificates)[0])
+        odd = base64.b64encode(own.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09", 1)).decode()
+        with pytest.raises(Refused, match="its certificates: 9 is not a valid X509 version"):
+            verify(signed_with(chain, CONTENT, x5c=[odd]), chain)
+
     async def test_a_name_that_stands_twice_in_the_header(self, chain: Chain) -> None:
         head, payload, signature = (await sign(chain)).split(".")
         twice = unb64url(head)[:-1] + b',"alg":"ES256"}'
