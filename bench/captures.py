@@ -52,7 +52,7 @@ class Plan:
     captures: int
 
 
-FULL, QUICK = Plan(rounds=5, captures=3), Plan(rounds=1, captures=1)
+FULL, QUICK = Plan(rounds=10, captures=1), Plan(rounds=1, captures=1)
 
 
 @dataclass(frozen=True)
