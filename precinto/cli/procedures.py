@@ -71,8 +71,9 @@ def show(
     kept = snapshot(one, began.date())
     ends = {term: kept.due(term, began) for term in one.terms}
     if as_json:
-        counted = {"from": began.astimezone(UTC), "ends": ends, "holidays_source": kept.holidays_source}
-        emit({"procedure": one, "to_check": one.unverified, **counted})
+        counted = {"from": began.astimezone(UTC), "ends": ends}
+        calendar = {"holidays": kept.holidays, "holidays_source": kept.holidays_source}
+        emit({"procedure": one, "to_check": one.unverified, **counted, **calendar})
         return
     out = stdout()
     out.print(

@@ -61,6 +61,7 @@ def test_programs_get_it_whole(command: Command) -> None:
     assert answer.json["from"] == "2026-12-04T10:30:00+00:00"
     assert answer.json["ends"]["hearing"] == "2026-12-06T10:30:00+00:00"
     assert "appeal" in answer.json["to_check"]
+    assert "2026-12-25" in answer.json["holidays"]
     assert set(answer.json["ends"]) >= {"hearing", "order", "appeal"}
 
 

@@ -85,10 +85,11 @@ def test_a_day_ends_by_the_clock_that_is_then_in_force(country: str, friday: str
     assert end - at(country, f"{friday}T23:59:59.999999") == timedelta(days=3, hours=-1 if "03" in monday else 1)
 
 
-def test_a_day_before_a_midnight_that_is_left_out_ends_all_the_same() -> None:
+@pytest.mark.parametrize(("days", "end"), [(1, "2026-04-23T22:00"), (2, "2026-04-24T21:00")])
+def test_a_day_without_its_midnight_has_a_beginning_and_an_end_all_the_same(days: int, end: str) -> None:
     cairo = Calendar(ZoneInfo("Africa/Cairo"), frozenset(), {2026})  # Friday 24 April 2026 begins at 01:00
-    end = cairo.after_working_days(datetime(2026, 4, 22, 12, tzinfo=UTC), 1)
-    assert end == datetime(2026, 4, 23, 22, tzinfo=UTC) - MOMENT
+    due = cairo.after_working_days(datetime(2026, 4, 22, 12, tzinfo=UTC), days)
+    assert due == datetime.fromisoformat(end).replace(tzinfo=UTC) - MOMENT
 
 
 @pytest.mark.parametrize("count", [Calendar.after_days, Calendar.after_working_days])

@@ -162,6 +162,9 @@ class TestSnapshot:
     def test_hours_run_over_any_day(self, kept: Snapshot) -> None:
         assert kept.due("comply", START) == START + timedelta(hours=48) == START + kept.span("comply")
 
+    def test_a_reminder_a_day_is_one_on_saturday_too(self, kept: Snapshot) -> None:
+        assert kept.due("remind", START) == START + timedelta(days=1)
+
     def test_the_hearing_is_a_term_like_others(self, kept: Snapshot) -> None:
         assert kept.due("hearing", START) == kept.due("review", START)
 
