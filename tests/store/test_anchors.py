@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from precinto.domain.ledger import GENESIS
 from precinto.domain.merkle import TreeHead
@@ -38,6 +39,14 @@ async def test_an_empty_ledger_and_one_at_rest_are_not_anchored(store: Store) ->
     before = await ledger.verify(store.database)
     assert await store.anchors.anchor() is None
     assert await ledger.verify(store.database) == before
+
+
+async def test_an_anchor_is_not_taken_before_its_time(store: Store) -> None:
+    await open_case(store)
+    assert await store.anchors.anchor(timedelta(days=1)), "the first has nothing to wait for"
+    await open_case(store, "another.example.com")
+    assert await store.anchors.anchor(timedelta(days=1)) is None
+    assert await store.anchors.anchor(timedelta(microseconds=1))
 
 
 async def test_two_that_anchor_at_once_take_one_anchor(store: Store) -> None:
