@@ -19,11 +19,11 @@ class LedgerActivities:
         self._ports = ports
 
     @activity.defn(name=stubs.ANCHOR.name)
-    async def anchor(self, _: AnchorTask) -> Anchored:
-        """Anchor what is new, then get the time stamps that anchors lack. Run again, it does what is left."""
+    async def anchor(self, task: AnchorTask) -> Anchored:
+        """Anchor what is new, if it is time to; then get the time stamps that anchors lack. Idempotent."""
         got = waiting = 0
         async with beating():
-            taken = await self._ports.anchors.anchor()
+            taken = await self._ports.anchors.anchor(task.every)
             for one in await self._ports.anchors.unstamped():
                 stamps = await self._stamp(one)
                 got += stamps

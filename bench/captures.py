@@ -52,7 +52,7 @@ class Plan:
     captures: int
 
 
-FULL, QUICK = Plan(rounds=5, captures=3), Plan(rounds=1, captures=1)
+FULL, QUICK = Plan(rounds=10, captures=1), Plan(rounds=1, captures=1)
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,9 @@ def write(measured: Sequence[Measured]) -> str:
     records = [one for each in measured if each.kind.recorder for one in each.visited.captured]
     cut = sum(bool(one.cut) for one in records)
     ratios.append(f"- records that say that the browser cut off the answer to a redirect: {cut} of {len(records)}")
-    rounds = len(_of(measured, RECORDED))
-    return "\n\n".join([head(rounds, f"Chromium {first.browser}"), table(columns, rows), "\n".join(ratios)])
+    mine = _of(measured, RECORDED)
+    ratios.append(f"- captures of each slot in a round: {len(mine[0].visited.captured)}")
+    return "\n\n".join([head(len(mine), f"Chromium {first.browser}"), table(columns, rows), "\n".join(ratios)])
 
 
 async def run(plan: Plan) -> list[Measured]:

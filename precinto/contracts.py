@@ -96,9 +96,10 @@ class Stamped(Value):
 
 
 class AnchorTask(Value):
-    """Anchor the ledger, and get the time stamps that anchors lack."""
+    """Anchor the ledger, if its last anchor is this old, and get the time stamps that anchors lack."""
 
     v: Literal[1] = 1
+    every: timedelta = timedelta()
 
 
 class Anchored(Value):

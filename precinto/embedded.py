@@ -130,8 +130,9 @@ async def bootstrap(settings: Settings, client: Client, registry: Registry) -> N
     await engine.register_attributes(client)
     vantages = [isp.id for isp in registry.isps]
     await engine.schedule_sweeps(client, vantages, timedelta(seconds=settings.sweep_seconds))
-    await engine.schedule_stamping(client, timedelta(seconds=settings.stamping_seconds))
-    await engine.schedule_anchoring(client, timedelta(seconds=settings.anchor_seconds))
+    ask_again = timedelta(seconds=settings.stamping_seconds)
+    await engine.schedule_stamping(client, ask_again)
+    await engine.schedule_anchoring(client, timedelta(seconds=settings.anchor_seconds), ask_again)
 
 
 async def _start_temporal(

@@ -235,9 +235,13 @@ async def schedule_stamping(client: Client, every: timedelta) -> None:
     await _schedule(client, "stamping", "EvidenceStamping", StampTask(), every, "Late time stamps")
 
 
-async def schedule_anchoring(client: Client, every: timedelta) -> None:
-    """The schedule that anchors the ledger, created or brought up to date; idempotent."""
-    await _schedule(client, "anchoring", "LedgerAnchoring", AnchorTask(), every, "Anchors of the ledger")
+async def schedule_anchoring(client: Client, every: timedelta, ask_again: timedelta) -> None:
+    """The schedule that anchors the ledger, created or brought up to date; idempotent.
+
+    It runs more often than it anchors, because an authority that was down is to be asked again the same day.
+    """
+    task, often = AnchorTask(every=every), min(every, ask_again)
+    await _schedule(client, "anchoring", "LedgerAnchoring", task, often, "Anchors of the ledger")
 
 
 async def _schedule(client: Client, name: str, workflow: str, task: Value, every: timedelta, summary: str) -> None:

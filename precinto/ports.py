@@ -557,8 +557,8 @@ class UnstampedAnchor(Value):
 class AnchorRepository(Protocol):
     """Anchors of the ledger, and their time stamps."""
 
-    async def anchor(self) -> Anchor | None:
-        """Take an anchor of the newest row; None where nothing happened since the last one."""
+    async def anchor(self, every: timedelta) -> Anchor | None:
+        """Take an anchor of the newest row; None where nothing happened since the last, or that is younger."""
         ...
 
     async def unstamped(self) -> Sequence[UnstampedAnchor]:

@@ -7,7 +7,6 @@ starts, with file and key, not weeks later when an order is due.
 from __future__ import annotations
 
 import ipaddress
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import idna
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 
+from precinto.adapters.channels.mail import MailAddress
 from precinto.domain.errors import BadInput, NotFound
 from precinto.domain.guards import ProtectedName
 from precinto.domain.model import Instant, Value
@@ -26,8 +26,6 @@ from precinto.domain.review import Absence, Officer, Role
 from precinto.endpoints import AddressPort
 from precinto.plugins import ChannelPlugin, ExistingFile, load_channel
 from precinto.ports import Channel, Isp
-
-_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 """Lower-case letters, digits and hyphens: ids become parts of queue names, workflow ids and addresses."""
@@ -88,21 +86,17 @@ def _web_address(text: str) -> str:
     return text
 
 
-def _mail_address(text: str) -> str:
-    if not _MAIL.fullmatch(text):
-        raise ValueError(f"{text!r} is not an e-mail address")
-    return text
-
-
-def _objections_address(text: str) -> str:
-    return _mail_address(text) if "@" in text else _web_address(text)
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class _IssuingAuthority(Value):
     name: Bilingual
     address: str = Field(min_length=1, max_length=500)
-    contact: Annotated[str, AfterValidator(_mail_address)]
-    objections_at: Annotated[str, AfterValidator(_objections_address)]
+    contact: MailAddress
+    objections_at: Annotated[
+        Annotated[WebAddress, Tag("web")] | Annotated[MailAddress, Tag("mail")],
+        Discriminator(lambda given: "web" if "://" in str(given) else "mail"),
+    ]
     country: Country
 
 
@@ -116,7 +110,7 @@ class TimestampAuthority(Value):
     """
 
     name: Id
-    url: Annotated[str, AfterValidator(_web_address)]
+    url: WebAddress
     ca_file: ExistingFile
 
 

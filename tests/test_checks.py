@@ -83,9 +83,7 @@ async def test_a_sealing_identity_says_until_when_it_is_valid(tmp_path: Path) ->
     assert str((datetime.now(UTC) + timedelta(days=730)).year) in found.found
 
 
-async def test_too_few_time_stamp_authorities_are_a_failure_that_says_what_follows(tmp_path: Path) -> None:
-    registry = tmp_path / "registry.toml"
-    registry.write_text("""
+SMALL = """
 authority = "autoridad"
 control_resolvers = ["192.0.2.53:53"]
 canary = "canary.example.org"
@@ -101,10 +99,33 @@ channel = "smtp"
 server = "192.0.2.55:25"
 sender = "orders@autoridad.example"
 recipient = "desk@norte.example"
-""")
+"""
+
+
+async def test_too_few_time_stamp_authorities_are_a_failure_that_says_what_follows(tmp_path: Path) -> None:
+    registry = tmp_path / "registry.toml"
+    registry.write_text(SMALL)
     found = await check(Settings(home=tmp_path, registry=registry), "time stamps")
     assert found.status is Status.FAIL
     assert "nothing can be approved" in found.found
+
+
+async def test_an_authority_that_its_orders_could_not_name_is_a_warning(tmp_path: Path) -> None:
+    registry = tmp_path / "registry.toml"
+    registry.write_text(SMALL)
+    settings = Settings(home=tmp_path, registry=registry)
+    found = await check(settings, "orders")
+    assert found.status is Status.WARN
+    assert found.found == "orders do not state the authority's address, contact, objections_at, country"
+    registry.write_text(f"""{SMALL}
+[issuing_authority]
+name = {{ es = "Comisión", en = "Commission" }}
+address = "Calle del Ensayo 1"
+contact = "cumplimiento@autoridad.example"
+objections_at = "objeciones@autoridad.example"
+country = "PE"
+""")
+    assert (await check(settings, "orders")).found == "issued by Commission"
 
 
 @pytest.fixture

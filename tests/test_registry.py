@@ -12,6 +12,8 @@ from precinto.adapters.channels.smtp import SmtpChannel
 from precinto.domain.errors import BadInput, NotFound
 from precinto.domain.evidence import NO_LISTS, guard
 from precinto.domain.intake import TargetKind, normalise
+from precinto.domain.order_document import AuthorityCard
+from precinto.domain.procedures import Bilingual
 from precinto.domain.review import Role
 from precinto.ports import Registry
 from precinto.registry import TomlRegistry, read_registry
@@ -119,6 +121,58 @@ def test_addresses_and_names_come_in_the_one_spelling_that_others_compare_with(f
     assert registry.sinkholes == {"127.0.1.9", "2001:db8::1"}
     assert [p.name for p in registry.protected] == ["gob.pe"]
     assert guard(normalise(TargetKind.DOMAIN, "tramites.gob.pe"), NO_LISTS.joined(registry.protected))
+
+
+CARD = """
+[issuing_authority]
+name = { es = "Comisión", en = "Commission" }
+address = "Calle del Ensayo 1"
+contact = "cumplimiento@autoridad.test"
+objections_at = "https://autoridad.test/objeciones"
+country = "PE"
+"""
+
+
+def test_the_authority_is_as_its_orders_name_it(folder: Path) -> None:
+    card = _read(folder, GOOD + CARD).card
+    assert card == AuthorityCard(
+        id="autoridad",
+        name=Bilingual(es="Comisión", en="Commission"),
+        address="Calle del Ensayo 1",
+        contact="cumplimiento@autoridad.test",
+        objections_at="https://autoridad.test/objeciones",
+        country="PE",
+    )
+    assert not card.unstated
+
+
+def test_objections_may_go_to_an_e_mail_address(folder: Path) -> None:
+    card = _read(folder, GOOD + CARD.replace("https://autoridad.test/objeciones", "objeciones@autoridad.test")).card
+    assert card.objections_at == "objeciones@autoridad.test"
+
+
+def test_an_authority_of_which_nothing_is_stated_is_named_by_its_id(folder: Path) -> None:
+    card = _read(folder).card
+    assert card == AuthorityCard(id="autoridad", name=Bilingual(es="autoridad", en="autoridad"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (', en = "Commission"', "", "issuing_authority.name.en: Field required"),
+        ('address = "Calle del Ensayo 1"', "", "issuing_authority.address: Field required"),
+        ("cumplimiento@autoridad.test", "cumplimiento", "issuing_authority.contact: "),
+        ("https://autoridad.test/objeciones", "javascript:alert(1)", "issuing_authority.objections_at.mail: "),
+        ("https://autoridad.test/objeciones", "ftp://autoridad.test/", "issuing_authority.objections_at.web: "),
+        ('"PE"', '"Perú"', "issuing_authority.country: "),
+        ('"PE"', '"PE"\nfax = "1"', "issuing_authority.fax: Extra inputs"),
+    ],
+)
+def test_a_mistake_about_the_authority_is_named(folder: Path, old: str, new: str, complaint: str) -> None:
+    assert old in CARD
+    with pytest.raises(BadInput) as bad:
+        _read(folder, GOOD + CARD.replace(old, new, 1))
+    assert str(bad.value).startswith(f"registry.toml: {complaint}")
 
 
 def test_time_stamp_authorities_come_with_whole_paths(folder: Path) -> None:

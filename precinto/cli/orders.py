@@ -41,9 +41,7 @@ def verify(
         emit({"sha256": sha256, "order": said})
         return
     out = stdout()
-    out.print(
-        f"{said['kind']} {said['number']} v{said['version']} of {said['authority']['id']}: the signature is good"
-    )
+    out.print(f"{said['kind']} {said['number']} v{said['version']}: the signature is good")
     out.print(f"issued {said['issued_at']}, from {said['valid_from']} until {said['valid_until']}", soft_wrap=True)
     out.print(f"targets {len(said['locations'])}, in {said['territory'] or 'a territory that is not stated'}")
     out.print(f"sha256 {sha256}, which stands at the foot of each page of the letter", soft_wrap=True)

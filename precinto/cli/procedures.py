@@ -28,7 +28,7 @@ def list_procedures(as_json: AsJson = False) -> int:
     from precinto.shipped import own_or_shipped
 
     chosen = own_or_shipped(load_settings().procedure)
-    found, refused = _read(sorted(chosen.parent.glob("*.toml")))
+    found, refused = _read(sorted(chosen.parent.glob("*.toml"), key=lambda path: path.stem))
     if as_json:
         emit([{**_summary(one), "file": str(path), "chosen": path == chosen} for path, one in found.items()])
     else:
@@ -71,8 +71,9 @@ def show(
     kept = snapshot(one, began.date())
     ends = {term: kept.due(term, began) for term in one.terms}
     if as_json:
-        counted = {"from": began.astimezone(UTC), "ends": ends, "holidays_source": kept.holidays_source}
-        emit({"procedure": one, "to_check": one.unverified, **counted})
+        counted = {"from": began.astimezone(UTC), "ends": ends}
+        calendar = {"holidays": kept.holidays, "holidays_source": kept.holidays_source}
+        emit({"procedure": one, "to_check": one.unverified, **counted, **calendar})
         return
     out = stdout()
     out.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +50,7 @@ def verify(
 
     try:
         if file is None:
-            _say_verified(with_installation(lambda here: _verified(here, trust)), as_json)
+            _say_verified(with_installation(partial(_verified, trust)), as_json)
         else:
             _say_excerpt(_checked(file, trust), as_json)
     except BrokenChain as broken:
@@ -110,7 +111,7 @@ def _records(here: Opened) -> Records:
     return Records(here.store, blob_store(here.settings.blob_place))
 
 
-async def _verified(here: Opened, folder: Path | None) -> Verified:
+async def _verified(folder: Path | None, here: Opened) -> Verified:
     from precinto.bundle.trust import Trust
 
     records = _records(here)

@@ -177,11 +177,10 @@ class Chain:
         self.head: str = GENESIS
         self._version: int = 1
         self._cases: dict[str, CaseChain] = {}
-        self._anchors = list(anchors)
+        self._anchors, self._fault = _in_order(anchors)
         self._tree = TreeHead()
         self._passed: int = 0
         self._told: int = 0
-        _check_order(self._anchors)
 
     def follow(self, entry: Entry) -> None:
         """Take the next row.
@@ -197,6 +196,8 @@ class Chain:
             raise BrokenChain(entry.seq, "was changed after it was written")
         if not self._version <= entry.v <= VERSION:
             raise BrokenChain(entry.seq, f"is of version {entry.v}, which cannot follow version {self._version}")
+        if self._fault is not None and entry.seq >= self._fault.seq:
+            raise self._fault
         if entry.case is not None:
             self._cases.setdefault(entry.case, CaseChain()).follow(entry)
         self.rows, self.head, self._version = entry.seq, entry.hash, entry.v
@@ -207,8 +208,10 @@ class Chain:
 
         Raises:
             BrokenChain: The anchors tell of rows that are not there.
-            BrokenAnchor: The ledger does not tell of an anchor.
+            BrokenAnchor: An anchor does not follow from the one before.
         """
+        if self._fault is not None:
+            raise self._fault
         if self._passed < len(self._anchors):
             left = self._anchors[self._passed]
             raise BrokenChain(
@@ -244,9 +247,14 @@ def tell(anchor: Anchor) -> dict[str, Any]:
     return {"anchor": anchor.anchor, "last": anchor.last, "statement": anchor.digest()}
 
 
-def _check_order(anchors: Iterable[Anchor]) -> None:
-    number, last, prev = 0, 0, GENESIS
-    for anchor in anchors:
-        if (anchor.anchor, anchor.first, anchor.prev) != (number + 1, last + 1, prev) or anchor.last < anchor.first:
-            raise BrokenAnchor(number + 1, last + 1, "is missing, was changed, or does not follow the one before")
-        number, last, prev = anchor.anchor, anchor.last, anchor.digest()
+def _in_order(anchors: Iterable[Anchor]) -> tuple[list[Anchor], BrokenAnchor | None]:
+    """The anchors up to the first that does not follow from the one before, and what is wrong with that one."""
+    good: list[Anchor] = []
+    last, prev = 0, GENESIS
+    for number, anchor in enumerate(anchors, 1):
+        if (anchor.anchor, anchor.first, anchor.prev) != (number, last + 1, prev) or anchor.last < anchor.first:
+            reason = "is missing, was changed, or does not follow the one before"
+            return good, BrokenAnchor(number, last + 1, reason)
+        good.append(anchor)
+        last, prev = anchor.last, anchor.digest()
+    return good, None

@@ -30,6 +30,16 @@ _MOST_DAYS = 3653
 """Ten years: longer terms are typing mistakes."""
 _MOST_SECONDS = _MOST_DAYS * 86_400
 _DECIDES = frozenset({Role.REVIEWER, Role.LEGAL_HEAD, Role.DUTY_OFFICER})
+_NEED_GROUNDS = (
+    Outcome.APPROVE,
+    Outcome.REJECT,
+    Outcome.RETURN,
+    Outcome.REVOKE,
+    Outcome.STAY,
+    Outcome.UPHOLD,
+    Outcome.DISMISS,
+)
+"""What happens under every procedure: without a ground, nobody could say it."""
 _EXACT = frozenset({"order", "renewal", "lapse", "remind", "recheck"})
 """Terms that are spans from moment to moment. A block is not lengthened by a holiday."""
 
@@ -295,7 +305,7 @@ class Procedure(Value):
         if twice := sorted({code for code in codes if codes.count(code) > 1}):
             raise ValueError(f"twice: {', '.join(twice)}")
         reasons = {outcome for ground in grounds for outcome in ground.outcomes}
-        if missing := [str(one) for one in (Outcome.APPROVE, Outcome.REJECT, Outcome.REVOKE) if one not in reasons]:
+        if missing := [str(one) for one in _NEED_GROUNDS if one not in reasons]:
             raise ValueError(f"no ground to {', '.join(missing)}")
         return grounds
 

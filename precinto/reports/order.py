@@ -29,7 +29,7 @@ def render(paper: Paper, language: Language) -> bytes:
     content = {
         "order": order,
         "title": f"{paper.number} v{paper.version}",
-        "short": f"{order['authority']['name'][:40]} · {paper.number} v{paper.version}",
+        "short": f"{order['authority']['name'][:32]} · {paper.number} v{paper.version}",
         "digest": digest(canonical_json(order)),
         "issued": _moment(paper.issued_at),
         "from": _moment(paper.valid_from),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import Field, SQLModel, col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -34,11 +34,11 @@ class AnchorStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def anchor(self) -> Anchor | None:
-        """Take an anchor of the newest row; None where nothing happened since the last one."""
+    async def anchor(self, every: timedelta = timedelta()) -> Anchor | None:
+        """Take an anchor of the newest row; None where nothing happened since the last, or that is younger."""
         # Read first, and outside the writers' queue: a day's rows take a while, and do not change.
         async with self._database.read() as session:
-            taken = await _next(session)
+            taken = await _next(session, every)
         if taken is None:
             return None
         async with self._database.write() as session:
@@ -78,9 +78,11 @@ class AnchorStore:
         return found
 
 
-async def _next(session: AsyncSession) -> Anchor | None:
+async def _next(session: AsyncSession, every: timedelta) -> Anchor | None:
     newest = select(AnchorRow).order_by(col(AnchorRow.anchor).desc()).limit(1)
     before = (await session.exec(newest)).first()
+    if before is not None and now() - before.at < every:
+        return None
     first = before.last + 1 if before else 1
     news = select(LedgerRow.seq).where(LedgerRow.seq >= first, LedgerRow.action != ANCHORED).limit(1)
     if (await session.exec(news)).first() is None:

@@ -45,6 +45,7 @@ def test_these_are_the_commands() -> None:
         "networks", "networks import",
         "ledger", "ledger verify", "ledger export", "ledger anchor",
         "subjects", "subjects list", "subjects erase", "subjects rewrap",
+        "officers", "officers list", "officers enrol", "officers revoke",
     }  # fmt: skip
 
 

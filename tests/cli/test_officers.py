@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +18,7 @@ from precinto.cli.signing import passphrase, signing_key
 from precinto.domain.errors import BadInput, CannotHere
 from precinto.domain.statements import key_id
 from precinto.store.officer_keys import OfficerKeyRow
-from tests.cli.conftest import Answer, Command
+from tests.cli.conftest import ROOT, Answer, Command
 
 PASSPHRASE = "contraseña de la revisora"  # noqa: S105 - of keys that live for one test
 
@@ -40,6 +43,15 @@ def enrol(command: Command, database: Path, passphrases: Path) -> Enrol:
         return command("officers", "enrol", officer, "--as", "admin", *files, *more, "--json")
 
     return enrolled
+
+
+def type_when_asked(terminal: int, question: str, text: str) -> str:
+    """Wait for a question, and type; what was shown until then."""
+    shown = ""
+    while not shown.endswith(question):
+        shown += os.read(terminal, 1_000).decode()
+    os.write(terminal, f"{text}\n".encode())
+    return shown
 
 
 def officers(command: Command) -> dict[str, Any]:
@@ -73,21 +85,19 @@ class TestEnrol:
         assert answer.out.startswith("reviewer-1 signs with the key ")
         assert len(key_files(tmp_path / "stick", "reviewer-1")) == 1
 
-    def test_the_passphrase_is_typed_twice_unseen(
-        self, command: Command, database: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """A terminal is made up; what it is asked is what a person would see."""
-        asked: list[tuple[str, dict[str, Any]]] = []
-
-        def prompt(text: str, **how: Any) -> str:
-            asked.append((text, how))
-            return PASSPHRASE
-
-        monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
-        monkeypatch.setattr("typer.prompt", prompt)
-        assert command("officers", "enrol", "reviewer-1", "--as", "admin").code == 0
-        typed = {"hide_input": True, "confirmation_prompt": True, "err": True}
-        assert asked == [("Passphrase of reviewer-1's new key", typed)]
+    def test_the_passphrase_is_typed_twice_unseen(self, database: Path, home: Path) -> None:
+        """On a terminal of its own, as a person would: nothing of what is typed is shown."""
+        ours, theirs = pty.openpty()
+        command = [sys.executable, ROOT / "starter.py", "officers", "enrol", "reviewer-1", "--as", "admin"]
+        with subprocess.Popen(
+            command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True
+        ) as it:
+            os.close(theirs)
+            shown = type_when_asked(ours, "Passphrase of reviewer-1's new key: ", PASSPHRASE)
+            shown += type_when_asked(ours, "Repeat for confirmation: ", PASSPHRASE)
+            assert it.wait() == 0
+        os.close(ours)
+        assert PASSPHRASE not in shown
         [file] = key_files(home / "keys", "reviewer-1")
         assert file.unlock(PASSPHRASE)
 

@@ -199,6 +199,13 @@ def test_an_anchor_that_is_gone_is_missed_by_the_ledger(ledger: Ledger) -> None:
     assert broken(entries, []).seq == 4
 
 
+def test_the_first_bad_row_is_named_though_an_anchor_after_it_is_bad_too(ledger: Ledger) -> None:
+    entries, (first, second) = ledger
+    entries[1] = replace(entries[1], actor="nobody")
+    found = broken(entries, [first, second.model_copy(update={"first": 5})])
+    assert (found.seq, found.reason) == (2, "was changed after it was written")
+
+
 def test_an_anchor_that_was_changed_is_not_the_one_that_was_told_of(ledger: Ledger) -> None:
     entries, (first, second) = ledger
     changed = first.model_copy(update={"at": AT.replace(year=2020)})

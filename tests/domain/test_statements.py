@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +39,7 @@ from precinto.domain.statements import (
     verify_enrolment,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 NOON = datetime(2026, 11, 25, 12, 0, 0, 250_000, tzinfo=UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(b"1" * 32)
 PUBLIC = KEY.public_key().public_bytes_raw()
@@ -87,6 +90,12 @@ class TestAnEnvelope:
         token = jws.JWS()
         token.deserialize(ENVELOPE, jwk.JWK(kty="OKP", crv="Ed25519", x=public_text(KEY.public_key())), alg="EdDSA")
         assert Statement.model_validate_json(token.payload) == statement()
+
+    def test_is_verified_as_the_reference_says(self, capsys: pytest.CaptureFixture[str]) -> None:
+        page = (ROOT / "docs" / "reference" / "statements.md").read_text(encoding="utf-8")
+        [shown] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+        exec(shown, {"envelope": ENVELOPE, "public": public_text(KEY.public_key())})  # noqa: S102 - our own page
+        assert capsys.readouterr().out.encode() == decode(PAYLOAD) + b"\n"
 
     def test_is_verified_by_joserfc(self) -> None:
         key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": public_text(KEY.public_key())})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -145,6 +146,12 @@ class TestTheFirstKey:
 
 
 class TestAFurtherKey:
+    async def test_that_comes_at_the_same_time_is_one_too(self, store: Store) -> None:
+        """Two first keys at once: one is the first."""
+        results = await asyncio.gather(*(enrol(store, new_key()) for _ in range(3)), return_exceptions=True)
+        codes = sorted(one.code if isinstance(one, Refused) else "enrolled" for one in results)
+        assert codes == ["enrolled", "voucher_missing", "voucher_missing"]
+
     async def test_needs_somebody_to_vouch_for_it(self, store: Store) -> None:
         """Whoever administers cannot slip in a second key for an officer who has one."""
         await enrol(store, new_key())

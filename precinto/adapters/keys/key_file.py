@@ -8,19 +8,20 @@ to try a passphrase takes 0.3 ms. This takes 0.2 s and 16 MiB; OpenSSL refuses w
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.padding import PKCS7
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 from cryptography.x509 import ObjectIdentifier
 
 from precinto.adapters.keys.private_file import read_private, write_private
@@ -31,7 +32,11 @@ SHORTEST_PASSPHRASE = 12
 """Characters. Whoever has the file may try passphrases for as long as they like."""
 
 _COST, _BLOCK, _PARALLEL = 2**14, 8, 10
-_PROTECTED = b"ENCRYPTED PRIVATE KEY"
+_COSTS = {2**14, 2**15, 2**16, 2**17}
+_MOST_PARALLEL = 16
+_PEM = re.compile(
+    rb"-----BEGIN ENCRYPTED PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END ENCRYPTED PRIVATE KEY-----\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -55,21 +60,36 @@ class KeyFile:
 
         Raises:
             CannotHere: There is no such file.
-            BadInput: The passphrase is wrong; the file is not private (:func:`read_private`), not a protected Ed25519
-                key, or holds another key than its name says.
+            BadInput: The passphrase is wrong; the file is not private (:func:`read_private`), not an Ed25519 key under
+                scrypt, or holds another key than its name says.
         """
-        content = read_private(self.path)
-        if _PROTECTED not in content:
-            raise BadInput(f"{self.path}: not a private key in PEM that a passphrase protects")
+        der = self._protected()
         try:
-            key = load_pem_private_key(content, _octets(passphrase))
-        except (ValueError, TypeError, UnsupportedAlgorithm, MemoryError):  # their words could quote the key
+            key = load_der_private_key(der, _octets(passphrase))
+        except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):  # their words could quote the key
             raise BadInput(f"{self.path}: wrong passphrase, or the file is damaged") from None
         if not isinstance(key, Ed25519PrivateKey):
             raise BadInput(f"{self.path}: not an Ed25519 key")
         if key_id(key.public_key()) != self.key:
             raise BadInput(f"{self.path}: holds another key than its name says")
         return key
+
+    def _protected(self) -> bytes:
+        """The key in DER, still under its passphrase, once it is clear what it costs to try one."""
+        found = _PEM.fullmatch(read_private(self.path))
+        if found is None:
+            raise BadInput(f"{self.path}: not a private key in PEM that a passphrase protects")
+        try:
+            der = b64decode(found[1])
+            derivation = asn1.decode_der(_EncryptedPrivateKeyInfo, der).protection.parameters.derivation
+        except ValueError:
+            raise BadInput(f"{self.path}: damaged, or not protected by PBES2 with scrypt") from None
+        cost, block, parallel = derivation.parameters.cost, derivation.parameters.block, derivation.parameters.parallel
+        if derivation.algorithm != _SCRYPT or cost not in _COSTS or block != _BLOCK or parallel > _MOST_PARALLEL:
+            raise BadInput(
+                f"{self.path}: scrypt with N = {cost}, r = {block}, p = {parallel} is too little or too much"
+            )
+        return der
 
 
 def key_files(folder: Path, officer: str) -> Sequence[KeyFile]:
@@ -124,7 +144,7 @@ class _ScryptParameters:
     cost: int
     block: int
     parallel: int
-    length: int
+    length: int | None
 
 
 @asn1.sequence
@@ -183,4 +203,4 @@ def _protected(plain: bytes, passphrase: bytes) -> bytes:
 def _pem(der: bytes) -> bytes:
     text = b64encode(der)
     lines = [text[at : at + 64] for at in range(0, len(text), 64)]
-    return b"\n".join([b"-----BEGIN %s-----" % _PROTECTED, *lines, b"-----END %s-----" % _PROTECTED, b""])
+    return b"\n".join([b"-----BEGIN ENCRYPTED PRIVATE KEY-----", *lines, b"-----END ENCRYPTED PRIVATE KEY-----", b""])

@@ -24,12 +24,12 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from precinto.adapters.seals.key_file import read_signing_key
 from precinto.bundle.trust import check_trusted
 from precinto.domain.errors import Refused, Unavailable
-from precinto.domain.model import Value, canonical_json
+from precinto.domain.model import Instant, Value, canonical_json
 from precinto.domain.order_document import FORMAT, VERSION
 
 TYPE = "precinto-order"
@@ -47,6 +47,19 @@ class _Header(Value):
     alg: str
     typ: Literal["precinto-order"]
     x5c: tuple[str, ...] = Field(min_length=1, max_length=_MOST_CERTIFICATES)
+
+
+class _Heads(BaseModel):
+    """Of an order's fields those that say what it is; later versions of the format may have more."""
+
+    number: str
+    version: int
+    kind: str
+    issued_at: Instant
+    valid_from: Instant
+    valid_until: Instant
+    territory: str | None
+    locations: list[Any]
 
 
 class DocumentSigner:
@@ -139,9 +152,8 @@ def _read_header(header: bytes) -> tuple[str, list[x509.Certificate]]:
         chain = [x509.load_der_x509_certificate(base64.b64decode(one, validate=True)) for one in read.x5c]
         algorithm = _algorithm(chain[0].public_key())
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise _bad(f"its header, {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
+        raise _bad(f"its header, {_first(error)}") from error
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise _bad(f"its certificates: {error}") from error
     if read.alg != algorithm:
         raise _bad(f"its algorithm is not {algorithm}, which is that of its signer's key")
@@ -167,12 +179,9 @@ def _read_order(payload: bytes) -> tuple[dict[str, Any], datetime]:
     if (content.get("format"), content.get("v")) != (FORMAT, VERSION):
         raise _not_an_order(f"it is not of the format {FORMAT}, version {VERSION}")
     try:
-        issued = datetime.fromisoformat(content["issued_at"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise _not_an_order("it does not say when it was issued") from error
-    if issued.tzinfo is None:
-        raise _not_an_order("the time of its issue has no time zone")
-    return content, issued
+        return content, _Heads.model_validate(content).issued_at
+    except ValidationError as error:
+        raise _not_an_order(_first(error)) from error
 
 
 def _object(content: bytes) -> dict[str, Any]:
@@ -183,6 +192,11 @@ def _object(content: bytes) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise _bad("no JSON object")
     return cast(dict[str, Any], read)
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

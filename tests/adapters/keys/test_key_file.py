@@ -12,7 +12,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -46,10 +45,14 @@ def written(folder: Path, pem: bytes, key: str = "k") -> KeyFile:
     return KeyFile(path)
 
 
-def pem(key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey, passphrase: str | None = PASSPHRASE) -> bytes:
-    """A key in PEM, as others write it."""
-    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+def pem(folder: Path, key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey, *how: str) -> bytes:
+    """A key in PEM as ``openssl`` protects it with our passphrase; ``how``: as ours is, where nothing is said."""
+    plain = folder / "plain.pem"
+    plain.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (folder / "passphrase").write_text(PASSPHRASE + "\n")
+    how = how or ("-scrypt", "-scrypt_N", "16384", "-scrypt_r", "8", "-scrypt_p", "10")
+    command = ["openssl", "pkcs8", "-topk8", "-in", plain, "-passout", f"file:{folder / 'passphrase'}", *how]
+    return subprocess.run(command, capture_output=True, check=True).stdout
 
 
 class TestMaking:
@@ -123,20 +126,40 @@ class TestUnlocking:
     def test_a_key_that_openssl_made_is_taken(self, tmp_path: Path) -> None:
         """Who keeps keys by other means brings them; the name says which key it is."""
         key = Ed25519PrivateKey.generate()
-        own = written(tmp_path, pem(key), key_id(key.public_key()))
+        own = written(tmp_path, pem(tmp_path, key), key_id(key.public_key()))
         assert own.unlock(PASSPHRASE).public_key() == key.public_key()
 
     def test_no_key_is_without_a_passphrase(self, tmp_path: Path) -> None:
         with pytest.raises(BadInput, match="that a passphrase protects"):
-            written(tmp_path, pem(Ed25519PrivateKey.generate(), None)).unlock(PASSPHRASE)
+            written(tmp_path, pem(tmp_path, Ed25519PrivateKey.generate(), "-nocrypt")).unlock(PASSPHRASE)
+
+    @pytest.mark.parametrize(
+        ("how", "why"),
+        [
+            (("-v2", "aes256"), "not protected by PBES2 with scrypt"),
+            (("-scrypt", "-scrypt_N", "1024", "-scrypt_r", "8", "-scrypt_p", "10"), "N = 1024, r = 8, p = 10 is too"),
+            (("-scrypt", "-scrypt_N", "16384", "-scrypt_r", "1", "-scrypt_p", "1"), "N = 16384, r = 1, p = 1 is too"),
+            (
+                ("-scrypt", "-scrypt_N", "16384", "-scrypt_r", "8", "-scrypt_p", "17"),
+                "p = 17 is too little or too much",
+            ),
+        ],
+        ids=["PBKDF2", "cheap", "small", "endless"],
+    )
+    def test_no_key_is_under_a_passphrase_that_is_quickly_tried(
+        self, tmp_path: Path, how: tuple[str, ...], why: str
+    ) -> None:
+        """Nor under one whose trial takes memory or time without end."""
+        with pytest.raises(BadInput, match=why):
+            written(tmp_path, pem(tmp_path, Ed25519PrivateKey.generate(), *how)).unlock(PASSPHRASE)
 
     def test_another_kind_of_key_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BadInput, match="not an Ed25519 key"):
-            written(tmp_path, pem(ec.generate_private_key(ec.SECP256R1()))).unlock(PASSPHRASE)
+            written(tmp_path, pem(tmp_path, ec.generate_private_key(ec.SECP256R1()))).unlock(PASSPHRASE)
 
     def test_a_key_under_the_name_of_another_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(BadInput, match="another key than its name says"):
-            written(tmp_path, pem(Ed25519PrivateKey.generate())).unlock(PASSPHRASE)
+            written(tmp_path, pem(tmp_path, Ed25519PrivateKey.generate())).unlock(PASSPHRASE)
 
     @pytest.mark.parametrize("content", [b"", b"not a key", b"-----BEGIN PRIVATE KEY-----\n!\n", b"\xff" * 100_000])
     def test_what_is_no_key_is_said_to_be(self, tmp_path: Path, content: bytes) -> None:
@@ -148,7 +171,7 @@ class TestUnlocking:
         for at in range(1, len(lines) - 1):
             damaged = [*lines[:at], lines[at][:-5] + b"AAAAA", *lines[at + 1 :]]
             file.path.write_bytes(b"\n".join(damaged))
-            with pytest.raises(BadInput, match="wrong passphrase, or the file is damaged"):
+            with pytest.raises(BadInput, match=r"damaged|too little or too much"):
                 file.unlock(PASSPHRASE)
 
 

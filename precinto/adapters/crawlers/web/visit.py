@@ -11,7 +11,6 @@ the recipe; everything that can be kept is kept all the same, and what is not th
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from playwright.async_api import BrowserContext, Dialog, Error, Page, Response
-from playwright.async_api import TimeoutError as OutOfPatience
 
 from precinto.adapters.crawlers.captured import written
 from precinto.adapters.crawlers.guard.egress import Guard
@@ -30,6 +28,7 @@ from precinto.adapters.crawlers.web.downloads import Downloads
 from precinto.adapters.crawlers.web.frames import Frames
 from precinto.adapters.crawlers.web.keeping import FOUND, Keeper
 from precinto.adapters.crawlers.web.lens import Lens
+from precinto.adapters.crawlers.web.opening import Opening
 from precinto.adapters.crawlers.web.record import DIALOGS, Record, first_line, place, readable
 from precinto.adapters.crawlers.web.steps import NotDone, Steps
 from precinto.domain.evidence import Missing, named
@@ -37,15 +36,7 @@ from precinto.domain.model import canonical_json
 from precinto.domain.recipes import Click, Download, Open, Play, Recipe, Type
 from precinto.ports import CapturedFile
 
-_SETTLE_SECONDS = 3.0  # for the network to fall silent after the load; players never do
-_LOOK_SECONDS = 0.5
 _ASK_SECONDS = 10.0
-_EVENT_SECONDS = 2.0
-_NO_CONNECTION = re.compile(r"net::ERR_(TUNNEL_|CONNECTION_|EMPTY_RESPONSE|SOCKET_|SSL_)")
-_DOWNLOAD = re.compile(r"Download is starting|net::ERR_ABORTED")
-_NET_ERROR = re.compile(r"net::ERR_\w+")
-_WEB = ("http://", "https://")
-_MADE_BY_A_PAGE = ("blob:http://", "blob:https://")
 _PRINT = "laid out anew for paper by the browser's print function: not what the window showed"
 
 
@@ -54,6 +45,7 @@ class _Instruments:
     """What a visit looks and acts with, once there is a session with the browser."""
 
     lens: Lens
+    opening: Opening
     keeper: Keeper
     frames: Frames
     downloads: Downloads
@@ -84,10 +76,8 @@ class Visit:
         self._patience = patience_seconds
         self._steps = Steps(recipe)
         self._with: _Instruments | None = None
-        self._opened: list[dict[str, Any]] = []
         self._found: dict[str, Any] = {"url": None, "status": None, "headers": [], "server": None, "tls": None}
         self._problems: list[Missing] = []
-        self._address, self._before = "", 0
         self._acted = False
         self._halted: str | None = None
         self._gone: str | None = None
@@ -106,7 +96,8 @@ class Visit:
             elif self._there:
                 await tools.keeper.left()
             else:
-                self._problems.append(Missing(what="end.html", reason=(self._gone or self._whereabouts())[:500]))
+                reason = self._gone or tools.opening.whereabouts()
+                self._problems.append(Missing(what="end.html", reason=reason[:500]))
         finally:
             self.failure = self.failure or self._steps.failure
             steps = {"recipe": self._recipe.digest(), "steps": self._steps.told}
@@ -122,7 +113,7 @@ class Visit:
     def facts(self) -> dict[str, Any]:
         """The content of ``response.json``: what is known so far."""
         return {
-            "opened": self._opened,
+            "opened": self._with.opening.tried if self._with else [],
             **self._found,
             "chain": self.record.chain(),
             "left": readable(self._page.url) if self._acted else None,
@@ -134,19 +125,20 @@ class Visit:
 
     @property
     def _there(self) -> bool:
-        """Whether the window shows the site: after a failure, Chromium shows a page of its own."""
-        return self._gone is None and self._page.url.startswith((*_WEB, *_MADE_BY_A_PAGE))
+        """Whether the window shows the site."""
+        return self._gone is None and self._with is not None and self._with.opening.there
 
     async def _instruments(self) -> _Instruments:
         session = await self._context.new_cdp_session(self._page)
         await session.send("Page.enable")  # pyright: ignore[reportUnknownMemberType]
         wanted = sum(isinstance(step, Download) for step in self._recipe.steps)
         lens = Lens(self._page, session)
+        opening = Opening(self._page, self.record, self._guard, lens, self._halt)
         keeper = Keeper(lens, self._folder, self.files)
         frames = Frames(session, self._folder, self.files)
         downloads = Downloads(self._page, session, self._folder, self.files, wanted)
         hand = Hand(self._page, lens, keeper, frames, downloads, self._recipe.values)
-        return _Instruments(lens, keeper, frames, downloads, hand)
+        return _Instruments(lens, opening, keeper, frames, downloads, hand)
 
     async def _follow(self, addresses: Sequence[str], tools: _Instruments) -> None:
         """Do the steps in turn, until one fails that is not optional, or the page or the time is at its end."""
@@ -163,7 +155,7 @@ class Visit:
                 self._acted = True
             with self._steps.under_way(step, noted):
                 if isinstance(step, Open):
-                    await self._open_first(addresses, min(step.seconds, self._patience), tools)
+                    await self._open(addresses, min(step.seconds, self._patience), tools)
                 else:
                     await tools.hand.act(step, noted, left)
             noted["url"] = readable(self._page.url)
@@ -171,20 +163,8 @@ class Visit:
                 return self._steps.give_up(f"step {noted['step']} ({noted['do']}) failed")
         return None
 
-    async def _open_first(self, addresses: Sequence[str], seconds: float, tools: _Instruments) -> None:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        for address in addresses:
-            self._address, self._before = address, len(self.record.asked())
-            self.failure = await self._open(address, end - loop.time(), tools.lens)
-            self._opened.append({"url": address, "failure": self.failure})
-            answered = len(self._asked) > 1  # with a redirect: it was the next address that failed
-            if self.failure is None or answered or not _NO_CONNECTION.search(self.failure):
-                break
-            # The browser's own error page comes a moment after the error, and would break off what is opened next.
-            await self._page.wait_for_url("chrome-error://**", wait_until="commit")
-            if loop.time() >= end:
-                break
+    async def _open(self, addresses: Sequence[str], seconds: float, tools: _Instruments) -> None:
+        self.failure = await tools.opening.first(addresses, seconds)
         if self._there:
             if not await tools.lens.answers():
                 await self._halt("its scripts kept the page busy")
@@ -192,68 +172,10 @@ class Visit:
         if self.failure:
             raise NotDone(self.failure)
 
-    async def _open(self, address: str, seconds: float, lens: Lens) -> str | None:
-        """Load an address; returns why that failed, or None."""
-        try:
-            async with asyncio.timeout(seconds):
-                response = await self._page.goto(address, wait_until="commit", timeout=seconds * 1000)
-                await self._loaded(lens)
-        except (OutOfPatience, TimeoutError):
-            reason = f"not loaded within {round(seconds, 1):g} s"
-            await self._halt(reason)
-            return f"{address}: {reason}"
-        except Error as error:
-            if _DOWNLOAD.search(error.message):
-                with suppress(TimeoutError):  # what is told of the download comes a moment later, if it was one
-                    await asyncio.wait_for(self.record.download.wait(), _EVENT_SECONDS)
-            found = _NET_ERROR.search(error.message)
-            return f"{address}: {self._whereabouts(found[0] if found else first_line(error))}"
-        with suppress(OutOfPatience):  # a page that is never silent is no failure
-            await self._page.wait_for_load_state("networkidle", timeout=_SETTLE_SECONDS * 1000)
-        if not self._there:
-            return f"{address}: {self._gone or self._whereabouts()}"
-        if response is not None and response.status >= 400:
-            return f"{address}: answered {response.status} {readable(response.status_text)}".rstrip()
-        return None
-
-    async def _loaded(self, lens: Lens) -> None:
-        """Wait until the page has loaded.
-
-        One that sends its visitor to another program (``mailto:``) stays, but never has its load event.
-        """
-        while True:
-            with suppress(OutOfPatience):
-                return await self._page.wait_for_load_state("load", timeout=_LOOK_SECONDS * 1000)
-            if self._left_aside and await lens.complete():
-                return None
-
-    @property
-    def _asked(self) -> list[tuple[str, str | None]]:
-        """The documents that the address opened last led to: each address, and the browser's word if it failed."""
-        return self.record.asked()[self._before :]
-
-    @property
-    def _left_aside(self) -> bool:
-        """Whether the page asked for something that is not of the web, and so stayed where it was."""
-        return any(not url.startswith(_WEB) for url, _ in self._asked)
-
-    def _whereabouts(self, words: str | None = None) -> str:
-        """Where the page went and what went wrong there, and why the guard made no connection, where it made none.
-
-        Args:
-            words: What the browser says; if None, what it said of the document that was asked for last.
-        """
-        url, failure = (self._asked or [(self._address, None)])[-1]
-        failed = self._page.url.startswith("chrome-error:")
-        words = words or (failed and failure) or f"the page went to {readable(self._page.url)}"
-        at = f" at {readable(url)}" if url != self._address else ""
-        why = self._guard.why(*place(url))
-        return f"{words}{at} ({why})" if why else f"{words}{at}"
-
     async def _keep_found(self, tools: _Instruments) -> None:
         """Keep the page as it was found, and what the browser knows of the connection that it came through."""
         if not self._there:
-            self.failure = self.failure or self._gone or self._whereabouts()
+            self.failure = self.failure or self._gone or tools.opening.whereabouts()
             return
         self._found["url"] = readable(self._page.url)
         if document := self.record.document:

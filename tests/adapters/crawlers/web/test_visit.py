@@ -269,7 +269,7 @@ class TestAStepThatFails:
         self, visit: Visiting, servers: Web
     ) -> None:
         servers.pages["example.com/"] = page("<button>Convert</button>")
-        capture = await visit(Wait(do="wait", seconds=60), Click(do="click", texts=("Convert",)), seconds=10)
+        capture = await visit(Wait(do="wait", seconds=60), Click(do="click", texts=("Convert",)), seconds=20)
         assert outcomes(capture) == ["open: done", "wait: failed", "click: not reached"]
         assert names(capture) > FOUND
 
