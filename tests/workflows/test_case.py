@@ -14,7 +14,7 @@ from precinto.domain.notification import Action
 from precinto.domain.review import Outcome
 from precinto.store import ledger
 from tests.authority import SECOND, Authority, terms, until
-from tests.workflows.cases import LONG, PROTECTED, refused
+from tests.workflows.cases import LONG, PROTECTED
 
 
 class TestTheUsualWay:
@@ -23,7 +23,7 @@ class TestTheUsualWay:
     async def test_a_case_runs_to_its_measured_unblock(self, authority: Authority) -> None:
         case = await authority.refer("y2mate.com")
         await authority.under_review(case)
-        assert (await authority.decide(case, "reviewer-1")).still_needed == 0
+        assert (await authority.decide(case, "reviewer-1")).needed == 0
         await authority.reached(case, Stage.VERIFICATION)
         assert all("y2mate.com" in isp.blocked for isp in authority.isps.values())
 
@@ -74,7 +74,7 @@ class TestTheUsualWay:
         case = await forgetful.refer(PROTECTED)
         await forgetful.under_review(case)
         await forgetful.decide(case, "reviewer-1")
-        await refused("same_officer_twice", forgetful.tell(case, await forgetful.file(case, "reviewer-1")))
+        assert (await forgetful.status(case)).stage is Stage.REVIEW
         await forgetful.decide(case, "reviewer-2")
         assert (await forgetful.closed(case)).closure is Closure.UNBLOCKED
 
