@@ -198,6 +198,19 @@ class TemporalSignals:
                 raise
             log.info("lapse_after_end", case=case)
 
+    async def changed(self, case: str) -> None:
+        """Have a case look at its files, which say something new by no decision of its own; ended is no error.
+
+        Raises:
+            Unavailable: Temporal does not answer. The files say it all the same; say it again.
+        """
+        try:
+            await self._client.get_workflow_handle(stubs.case_workflow(case)).signal("changed")
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise Unavailable(f"case {case} was not told to look at its files: {error.message}") from error
+            log.info("change_after_end", case=case)
+
 
 # ------------------------------------------------------------------------------------------------------ the server
 

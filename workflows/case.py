@@ -73,6 +73,7 @@ class EnforcementCase:
         self._heard_at: datetime | None = None
         self._hurried = False
         self._dropped = 0
+        self._stale = False
         self._looking = False
         self._refused = 0
         self._fault: FailureError | None = None
@@ -250,6 +251,11 @@ class EnforcementCase:
         """Verification found measures that do not hold."""
         self._lapses += lapse.measures
 
+    @workflow.signal(name="changed")
+    def changed(self) -> None:
+        """The files of the case say something new, by no decision that it was told of: it is to look at them."""
+        self._stale = True
+
     @workflow.query(name="status")
     def status(self) -> CaseStatus:
         """Where the case is, for operators."""
@@ -261,13 +267,15 @@ class EnforcementCase:
         """Look at what came by signal; ten thousand of them must not stand before an update."""
         while True:
             # While a capture is under way there is nothing to decide; what comes too early waits for its bundle.
-            await workflow.wait_condition(lambda: bool(self._inbox) and self._stage not in BEFORE_REVIEW)
+            await workflow.wait_condition(
+                lambda: (bool(self._inbox) or self._stale) and self._stage not in BEFORE_REVIEW
+            )
             some = tuple(self._inbox)
             self._inbox.clear()
             if len(some) > AT_ONCE:
                 self._dropped, self._refused = self._dropped + len(some), MAX_REFUSED
                 continue
-            self._looking = True
+            self._looking, self._stale = True, False
             try:
                 admissions = await self._admit(envelopes=some)
             except FailureError as fault:
@@ -283,7 +291,8 @@ class EnforcementCase:
         )
         self._dropped = 0
         admitted = await stubs.ADMIT.local(task)
-        if self._stage not in BEFORE_REVIEW:  # else a decision of the round before, which is over
+        # Not while a capture is under way, for then it is of the round before; nor what another answer has overtaken.
+        if self._stage not in BEFORE_REVIEW and _reached(admitted.place) >= _reached(self._place):
             self._place = admitted.place
         return admitted.each
 
@@ -322,6 +331,11 @@ class EnforcementCase:
         if self._bundle:
             lines.append(f"**Bundle** `{self._bundle[:16]}`")
         workflow.set_current_details("  \n".join(lines))
+
+
+def _reached(place: Place) -> tuple[int, int, int]:
+    """How far a case had come: a round never goes back, nor the version of its order, nor a stage within them."""
+    return place.round, place.version, list(Stage).index(place.stage)
 
 
 def _refusal(code: str, reason: str) -> ApplicationError:
