@@ -8,7 +8,16 @@ from typing import Any
 
 from precinto.domain.intake import Service
 from precinto.domain.notification import Method, measure_id
-from precinto.domain.order_document import AuthorityCard, CaseFacts, DecisionTaken, GroundText, OrderedTarget, Paper
+from precinto.domain.order_document import (
+    AuthorityCard,
+    CaseFacts,
+    DecisionTaken,
+    DocumentKind,
+    GroundText,
+    OrderedTarget,
+    Paper,
+)
+from precinto.domain.orders import EndReason
 from precinto.domain.procedures import Bilingual
 from precinto.domain.review import Outcome, Role
 
@@ -68,4 +77,6 @@ def paper(targets: Sequence[str] = ("flvto.biz",), **changes: Any) -> Paper:
         ),
         "issued_at": MOMENT,
     }
+    if changes.get("kind") == DocumentKind.END:
+        content["end_reason"] = EndReason.REVOKED
     return Paper.model_validate(content | changes)

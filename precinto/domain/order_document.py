@@ -8,12 +8,14 @@ The same content goes out twice: as a letter for people, and as JSON that the au
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from precinto.domain.intake import Service
 from precinto.domain.model import Digest, Instant, Value
+from precinto.domain.orders import EndReason
 from precinto.domain.procedures import Bilingual, Language
 from precinto.domain.review import Outcome, Role
 
@@ -28,6 +30,28 @@ Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 Number = Annotated[str, Field(min_length=1, max_length=64)]
 Short = Annotated[str, Field(min_length=1, max_length=2_048)]
+
+
+class DocumentKind(StrEnum):
+    """What a version of an order does."""
+
+    ORDER = "order"
+    """It begins, by approvals of its own."""
+    RELEASE = "release"
+    """It begins, under a standing order."""
+    RENEWAL = "renewal"
+    """It ends later."""
+    STAY = "stay"
+    """It is suspended: the block is lifted, and may come back."""
+    RESUMPTION = "resumption"
+    """Its stay is over: the block comes back, for what is left of the order."""
+    END = "end"
+    """It is over: the block is lifted for good."""
+
+    @property
+    def lifts(self) -> bool:
+        """Whether the block must be gone under it."""
+        return self in {DocumentKind.STAY, DocumentKind.END}
 
 
 class GroundText(Bilingual):
@@ -95,14 +119,17 @@ class OrderedTarget(Value):
 
 
 class DecisionTaken(Value):
-    """A decision that carries the order: who, in which role, what, when; its signed statement, and the key of it."""
+    """A decision that carries the order: who, in which role, what, when; its signed statement, and the key of it.
+
+    ``kid`` is None for what was decided before decisions were signed.
+    """
 
     officer: Short
     role: Role
     outcome: Outcome
     at: Instant
     statement: Short
-    kid: Short
+    kid: Short | None
 
 
 class Paper(Value):
@@ -111,7 +138,7 @@ class Paper(Value):
     Attributes:
         number: Number of the order.
         version: 1 for the order itself, 2, 3, ... for what changed it.
-        kind: ``order``; ``release``: an order under a standing one; ``renewal``; ``revocation``: it lifts the block.
+        kind: What this version does.
         authority: Who issues it.
         procedure: Name of the procedure.
         basis: Legal basis as a short code.
@@ -121,17 +148,18 @@ class Paper(Value):
         targets: What is to be blocked, or no longer.
         territory: The country where it is to be given effect, and nowhere else; None where nobody said.
         valid_from: When this document takes effect.
-        valid_until: When the order ends; in a revocation, when it would have.
+        valid_until: When the order ends by its date; of an order that is over, when it would have.
+        end_reason: Why an order that is over ended.
         replaces: The document that this one replaces (number and version), or None.
         standing_order: Number of the standing order that this one is released under, or None.
         redress: Which remedies there are, for the ISP and for those affected, with their terms.
-        decisions: Whose decisions carry it.
+        decisions: Whose decisions carry it; none where the order comes to its end by itself.
         issued_at: Date of the document.
     """
 
     number: Number
     version: int = Field(ge=1)
-    kind: Literal["order", "renewal", "release", "revocation"]
+    kind: DocumentKind
     authority: AuthorityCard
     procedure: Short
     basis: Short
@@ -142,6 +170,7 @@ class Paper(Value):
     territory: Country | None
     valid_from: Instant
     valid_until: Instant
+    end_reason: EndReason | None = None
     replaces: Short | None = None
     standing_order: Number | None = None
     redress: Bilingual
@@ -150,9 +179,35 @@ class Paper(Value):
 
     @model_validator(mode="after")
     def _it_ends(self) -> Paper:
-        if self.kind != "revocation" and self.valid_until <= self.valid_from:
+        if not self.kind.lifts and self.valid_until <= self.valid_from:
             raise ValueError("an order ends after it begins")
+        if (self.kind is DocumentKind.END) != (self.end_reason is not None):
+            raise ValueError("an order that is over says why, and no other does")
         return self
+
+
+class OrderDocument(Value):
+    """A version of an order in one language, by what the blob store holds it under (SHA-256).
+
+    Attributes:
+        language: Of its words.
+        content: Digest of the JSON that is signed; the letter names it.
+        jws: Digest of the signed JSON.
+        pdf: Digest of the letter.
+    """
+
+    language: Language
+    content: Digest
+    jws: Digest
+    pdf: Digest
+
+
+class Letter(Value):
+    """An order document as an ISP gets it, in its language: signed JSON (compact JWS), and the letter (PDF/A)."""
+
+    language: Language
+    jws: str
+    pdf: bytes
 
 
 def document(paper: Paper, language: Language) -> dict[str, Any]:
@@ -167,7 +222,7 @@ def document(paper: Paper, language: Language) -> dict[str, Any]:
         "language": language,
         "number": paper.number,
         "version": paper.version,
-        "kind": paper.kind,
+        "kind": paper.kind.value,
         "issued_at": _moment(paper.issued_at),
         "replaces": paper.replaces,
         "standing_order": paper.standing_order,
@@ -198,6 +253,7 @@ def document(paper: Paper, language: Language) -> dict[str, Any]:
         "territory": paper.territory,
         "valid_from": _moment(paper.valid_from),
         "valid_until": _moment(paper.valid_until),
+        "end_reason": paper.end_reason.value if paper.end_reason else None,
         "redress": {"text": _said(paper.redress, language), "objections_at": card.objections_at},
         "report_effect_to": card.contact,
         "decisions": [

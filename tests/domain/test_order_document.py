@@ -14,7 +14,8 @@ from pydantic import ValidationError
 import precinto
 from precinto.domain.intake import Service
 from precinto.domain.model import canonical_json
-from precinto.domain.order_document import AuthorityCard, document
+from precinto.domain.order_document import AuthorityCard, DocumentKind, document
+from precinto.domain.orders import EndReason
 from precinto.domain.procedures import Bilingual, Language
 from precinto.domain.review import Outcome, Role
 from tests.orders import MOMENT, paper
@@ -47,8 +48,8 @@ def test_it_has_each_element_of_article_9(element: str, language: Language) -> N
     assert found
 
 
-@pytest.mark.parametrize("kind", ["order", "release", "renewal", "revocation"])
-def test_it_is_as_its_schema_says(kind: str) -> None:
+@pytest.mark.parametrize("kind", DocumentKind)
+def test_it_is_as_its_schema_says(kind: DocumentKind) -> None:
     by_schema(document(paper(kind=kind, replaces="2026-000001 v1", standing_order="2026-000009"), "es"))
 
 
@@ -73,7 +74,9 @@ def test_the_schema_refuses_what_is_no_order() -> None:
             by_schema(spoiled)
 
 
-def test_the_schema_knows_every_role_outcome_and_service() -> None:
+def test_the_schema_knows_every_kind_end_role_outcome_and_service() -> None:
+    assert SCHEMA["properties"]["kind"]["enum"] == [one.value for one in DocumentKind]
+    assert SCHEMA["properties"]["end_reason"]["enum"] == [*(one.value for one in EndReason), None]
     decision = SCHEMA["properties"]["decisions"]["items"]["properties"]
     assert decision["role"]["enum"] == [one.value for one in Role]
     assert decision["outcome"]["enum"] == [one.value for one in Outcome]
@@ -101,8 +104,18 @@ def test_an_order_that_ends_before_it_begins_is_none() -> None:
         paper(valid_until=MOMENT)
 
 
-def test_a_block_may_be_lifted_after_its_end() -> None:
-    assert document(paper(kind="revocation", valid_until=MOMENT), "es")["kind"] == "revocation"
+@pytest.mark.parametrize("kind", [DocumentKind.STAY, DocumentKind.END])
+def test_a_block_may_be_lifted_after_its_end(kind: DocumentKind) -> None:
+    assert document(paper(kind=kind, valid_until=MOMENT), "es")["kind"] == kind
+
+
+def test_an_order_that_is_over_says_why_and_no_other_does() -> None:
+    assert document(paper(kind=DocumentKind.END), "es")["end_reason"] == "revoked"
+    assert document(paper(), "es")["end_reason"] is None
+    with pytest.raises(ValidationError, match="says why"):
+        paper(kind=DocumentKind.END, end_reason=None)
+    with pytest.raises(ValidationError, match="says why"):
+        paper(end_reason=EndReason.EXPIRED)
 
 
 @pytest.mark.parametrize("targets", [[], ["a.example"] * 10_001])

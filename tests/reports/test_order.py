@@ -14,7 +14,8 @@ import pytest
 from precinto.domain.intake import Service
 from precinto.domain.model import canonical_json, digest
 from precinto.domain.notification import Method
-from precinto.domain.order_document import AuthorityCard, Paper, document
+from precinto.domain.order_document import AuthorityCard, DocumentKind, document
+from precinto.domain.orders import EndReason
 from precinto.domain.procedures import Bilingual, Language
 from precinto.domain.review import Outcome, Role
 from precinto.reports import order, pdf
@@ -24,7 +25,7 @@ from tests.orders import CARD, paper
 HOSTILE = '#panic("x") $ \\ *_` <script> \u202e// [[ " \x01 \u0645 é 日本語'
 LONG = ".".join(["a" * 63] * 4)
 LANGUAGES = get_args(Language)
-KINDS = ("order", "release", "renewal", "revocation")
+KINDS = tuple(DocumentKind)
 
 pytestmark = pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
 
@@ -42,7 +43,7 @@ def text(letter: bytes) -> str:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_is_a_pdf_a_and_the_same_bytes_twice(kind: str, language: Language) -> None:
+def test_it_is_a_pdf_a_and_the_same_bytes_twice(kind: DocumentKind, language: Language) -> None:
     one = paper(kind=kind, version=2, replaces="2026-000001 v1", standing_order="2026-000009")
     letter = render(one, language)
     assert letter == render(one, language)
@@ -88,11 +89,32 @@ def test_each_page_names_the_order_and_what_is_signed(language: Language) -> Non
     assert sum(page.count("mirror-") for page in found) == 400
 
 
-def test_a_revocation_lifts_and_orders_no_block() -> None:
-    letter = text(render(paper(kind="revocation"), "es"))
-    assert "Levantamiento de bloqueo" in letter
+@pytest.mark.parametrize(("kind", "title"), [("end", "Levantamiento de bloqueo"), ("stay", "Suspensión de la orden")])
+def test_what_lifts_a_block_orders_none(kind: DocumentKind, title: str) -> None:
+    letter = text(render(paper(kind=kind), "es"))
+    assert title in letter
     assert "restablezcan el acceso" in letter
     assert "impidan" not in letter
+
+
+@pytest.mark.parametrize("reason", EndReason)
+def test_an_end_says_why_and_needs_no_decision(reason: EndReason) -> None:
+    over = paper(kind="end", end_reason=reason, decisions=())
+    words = _words("en")
+    letter = text(render(over, "en"))
+    assert words["end_reasons"][reason] in letter
+    assert words["no_decision"] in letter
+
+
+def test_what_follows_an_order_says_what_becomes_of_it() -> None:
+    assert "without interruption" in text(render(paper(kind="renewal"), "en"))
+    assert "The stay is over" in text(render(paper(kind="resumption"), "en"))
+    assert "suspended, not ended" in text(render(paper(kind="stay"), "en"))
+
+
+def test_a_decision_of_before_there_were_signatures_is_marked() -> None:
+    (one,) = paper().decisions
+    assert "not signed" in text(render(paper(decisions=(one.model_copy(update={"kid": None}),)), "en"))
 
 
 def test_what_the_authority_does_not_state_is_printed_as_not_stated() -> None:
@@ -144,7 +166,8 @@ class TestWords:
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_there_are_words_for_all_that_can_be_told(self, language: Language) -> None:
         words = _words(language)
-        assert set(words["kinds"]) == set(get_args(Paper.model_fields["kind"].annotation)) == set(KINDS)
+        assert set(words["kinds"]) == {one.value for one in DocumentKind}
+        assert set(words["end_reasons"]) == {one.value for one in EndReason}
         assert set(words["roles"]) == {one.value for one in Role}
         assert set(words["outcomes"]) == {one.value for one in Outcome}
         assert set(words["services"]) == {one.value for one in Service}
