@@ -113,7 +113,7 @@ class Desk:
             about: The objection that is decided, or the standing order that a release rides on.
 
         Raises:
-            Refused: A rule says no; the refusal is on file.
+            Refused: A rule says no; of what was signed, the refusal is on file.
             NotFound: No such case.
             Unavailable: The decision is filed, but the case does not answer now; deciding again tells it again.
         """

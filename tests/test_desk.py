@@ -1,4 +1,4 @@
-"""The desk: acts of the authority's people, filed under their names and told to the running case, once.
+"""The desk: acts of the authority's people, signed by them, filed and told to the running case, once.
 
 The engine, the database and the rules are real; the ISPs are those of ``tests/fakes.py``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Coroutine
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,18 +15,36 @@ from sqlmodel import func, select
 from temporalio.client import Client
 
 from precinto import desk as module
-from precinto.desk import Desk
+from precinto.desk import Desk, Signatory
 from precinto.domain.case import Stage
 from precinto.domain.errors import NotFound, Refused, Unavailable
 from precinto.domain.evidence import NO_LISTS
-from precinto.domain.review import Officer, Outcome, Role
+from precinto.domain.model import digest
+from precinto.domain.procedures import Ground
+from precinto.domain.review import OF_ORDERS, Officer, Outcome, Role
+from precinto.domain.statements import verify
 from precinto.store import Store
+from precinto.store import review as reviews
 from precinto.store.intake import CaseRow, ReferralRow
-from tests.authority import REASONS, TERMS, Authority, open_authority, referral, terms
+from precinto.store.orders import OrderRow
+from precinto.store.review import DecisionRow
+from tests.authority import (
+    GROUND,
+    REASONS,
+    TERMS,
+    Authority,
+    enrol,
+    key_of,
+    open_authority,
+    referral,
+    signatory,
+    terms,
+    until,
+)
 from tests.fakes import FakeIsp, FakeRegistry
 
 PROTECTED = "descargas.gob.pe"
-LONG = terms(order=TERMS.review)
+LONG = terms(order=TERMS.span("review"))
 
 
 @pytest.fixture
@@ -36,9 +55,15 @@ async def authority(client: Client, sqlite_store: Store) -> AsyncGenerator[Autho
 
 
 @pytest.fixture
-def desk(client: Client, sqlite_store: Store) -> Desk:
-    """Its desk; an order that it leads to lasts for the rest of the test."""
-    return Desk(client, sqlite_store, FakeRegistry({"isp0": FakeIsp()}), LONG, NO_LISTS.joined(FakeRegistry.protected))
+async def desk(client: Client, sqlite_store: Store) -> Desk:
+    """Its desk, with the keys of its officers; an order that it leads to lasts for the rest of the test."""
+    return await open_desk(client, sqlite_store, FakeRegistry({"isp0": FakeIsp()}))
+
+
+async def open_desk(client: Client, store: Store, registry: FakeRegistry) -> Desk:
+    """A desk of these officers, each of whom has a key."""
+    await enrol(store, registry.officers)
+    return Desk(client, store, registry, LONG, NO_LISTS.joined(FakeRegistry.protected))
 
 
 async def under_review(authority: Authority, desk: Desk, target: str = "y2mate.com") -> str:
@@ -94,7 +119,7 @@ async def test_a_protected_name_is_held_for_two_reviewers_and_the_lists_say_so(d
     assert await described.static_summary() == f"{PROTECTED} (stream-ripper, referred by ifpi, on hold)"
 
 
-@pytest.mark.parametrize(("officer", "code"), [("reviewer-1", "not_an_operator"), ("nobody", "unknown_officer")])
+@pytest.mark.parametrize(("officer", "code"), [("reviewer-1", "not_entitled"), ("nobody", "unknown_officer")])
 async def test_only_operators_open_cases(desk: Desk, sqlite_store: Store, officer: str, code: str) -> None:
     with pytest.raises(Refused) as no:
         await desk.refer([referral("y2mate.com")], officer)
@@ -108,8 +133,8 @@ async def test_only_operators_open_cases(desk: Desk, sqlite_store: Store, office
 
 async def test_an_approval_is_filed_told_and_carried_out(authority: Authority, desk: Desk) -> None:
     case = await under_review(authority, desk)
-    admission = await desk.decide(case, "reviewer-1", Outcome.APPROVE, REASONS)
-    assert admission.still_needed == 0
+    admitted = await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS)
+    assert admitted.needed == 0
     await authority.reached(case, Stage.VERIFICATION)
     assert authority.isps["isp0"].blocked == {"y2mate.com"}
     assert list((await authority.decisions(case)).values()) == [("admitted", None)]
@@ -117,18 +142,79 @@ async def test_an_approval_is_filed_told_and_carried_out(authority: Authority, d
 
 @pytest.mark.parametrize(
     ("officer", "code"),
-    [("operator-1", "not_a_reviewer"), ("nobody", "unknown_officer")],
+    [("operator-1", "not_entitled"), ("duty-1", "not_entitled"), ("nobody", "unknown_officer")],
 )
 async def test_who_is_not_appointed_to_review_may_not_decide(
     authority: Authority, desk: Desk, officer: str, code: str
 ) -> None:
+    """Nor does anything of it go on file: nobody has signed it, so nobody is known to have tried."""
     case = await under_review(authority, desk)
     with pytest.raises(Refused) as no:
-        await desk.decide(case, officer, Outcome.APPROVE, REASONS)
+        await desk.decide(case, signatory(officer), Outcome.APPROVE, REASONS)
     assert no.value.code == code
-    assert await refused(authority, case) == [code]
     assert await authority.stage(case) is Stage.REVIEW
-    assert await authority.decisions(case) == {}  # what may not be said is not filed as a decision
+    assert await authority.decisions(case) == {}
+    assert await refused(authority, case) == []
+
+
+async def test_a_decision_bears_the_signature_of_its_officer(authority: Authority, desk: Desk) -> None:
+    case = await under_review(authority, desk)
+    await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS)
+    [row] = await authority.rows(DecisionRow)
+    assert row.envelope is not None
+    signed = verify(row.envelope, key_of("reviewer-1").public_key().public_bytes_raw())
+    assert (signed.case, signed.subject, signed.outcome) == (case, row.bundle, Outcome.APPROVE)
+    assert (signed.actor, signed.role, signed.grounds) == ("reviewer-1", Role.REVIEWER, (GROUND,))
+    assert signed.reasons == digest(REASONS.encode())
+
+
+async def test_nobody_decides_with_the_key_of_another(authority: Authority, desk: Desk) -> None:
+    case = await under_review(authority, desk)
+    with pytest.raises(Refused) as no:
+        await desk.decide(case, Signatory("reviewer-1", key_of("reviewer-2")), Outcome.APPROVE, REASONS)
+    assert no.value.code == "other_officers_key"
+    assert await refused(authority, case) == ["other_officers_key"]
+    assert await authority.stage(case) is Stage.REVIEW
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [(Outcome.APPROVE, "one of art-1, art-2"), (Outcome.REJECT, None)],
+)
+async def test_a_ground_is_named_where_the_procedure_has_several(
+    authority: Authority, client: Client, sqlite_store: Store, second: Outcome, said: str | None
+) -> None:
+    await enrol(sqlite_store)
+    grounds = (*LONG.procedure.grounds, Ground(code="art-2", outcomes=(second,), es="Dos.", en="Two.", source="tests"))
+    several = LONG.model_copy(update={"procedure": LONG.procedure.model_copy(update={"grounds": grounds})})
+    desk = Desk(client, sqlite_store, FakeRegistry(authority.isps), several, NO_LISTS)
+    case = await under_review(authority, desk)
+    if said is not None:
+        with pytest.raises(Refused, match=said) as no:
+            await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS)
+        assert no.value.code == "ground_missing"
+    await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS, ["art-2"] if said else [])
+    [row] = await authority.rows(DecisionRow)
+    assert row.grounds == ('["art-2"]' if said else '["art-1"]')
+
+
+async def test_no_ground_that_the_procedure_does_not_have(authority: Authority, desk: Desk) -> None:
+    case = await under_review(authority, desk)
+    with pytest.raises(Refused) as no:
+        await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS, ["art-99"])
+    assert no.value.code == "unknown_ground"
+    assert await refused(authority, case) == ["unknown_ground"]
+
+
+async def test_what_is_only_signed_and_filed_is_told_by_whoever_sends_it(authority: Authority, desk: Desk) -> None:
+    """By a signal of Temporal's own tools: the envelope is all that the case needs."""
+    case = await under_review(authority, desk)
+    filed = await desk.file(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS)
+    assert filed.envelope is not None
+    assert await authority.decisions(case) == {filed.id: ("submitted", None)}
+    await authority.signal(case, filed.envelope)
+    await authority.reached(case, Stage.VERIFICATION)
+    assert await authority.decisions(case) == {filed.id: ("admitted", None)}
 
 
 async def test_who_opened_the_case_may_not_decide_it_though_a_reviewer(
@@ -137,11 +223,11 @@ async def test_who_opened_the_case_may_not_decide_it_though_a_reviewer(
     registry = FakeRegistry(authority.isps)
     both = Officer(id="both", roles=(Role.OPERATOR, Role.REVIEWER))
     registry.officers = (*registry.officers, both)
-    desk = Desk(client, sqlite_store, registry, LONG, NO_LISTS.joined(FakeRegistry.protected))
+    desk = await open_desk(client, sqlite_store, registry)
     [registered] = await desk.refer([referral("y2mate.com")], "both")
     await authority.under_review(registered.case)
     with pytest.raises(Refused, match="both referred or opened the case") as no:
-        await desk.decide(registered.case, "both", Outcome.REJECT, REASONS)
+        await desk.decide(registered.case, signatory("both"), Outcome.REJECT, REASONS)
     assert no.value.code == "referrer_may_not_decide"
     assert await refused(authority, registered.case) == ["referrer_may_not_decide"]
 
@@ -152,26 +238,26 @@ async def test_who_referred_the_case_may_not_decide_it(
     """A partner who is also an officer, and whose referral joined a case that another partner's had opened."""
     registry = FakeRegistry(authority.isps)
     registry.officers = (*registry.officers, Officer(id="mincultura-es", roles=(Role.REVIEWER,)))
-    desk = Desk(client, sqlite_store, registry, LONG, NO_LISTS.joined(FakeRegistry.protected))
+    desk = await open_desk(client, sqlite_store, registry)
     [opened, _] = await desk.refer(
         [referral("y2mate.com"), referral("y2mate.com", partner="mincultura-es")], "operator-1"
     )
     await authority.under_review(opened.case)
     with pytest.raises(Refused) as no:
-        await desk.decide(opened.case, "mincultura-es", Outcome.APPROVE, REASONS)
+        await desk.decide(opened.case, signatory("mincultura-es"), Outcome.APPROVE, REASONS)
     assert no.value.code == "referrer_may_not_decide"
 
 
 async def test_a_held_case_needs_two_different_reviewers(authority: Authority, desk: Desk) -> None:
     case = await under_review(authority, desk, PROTECTED)
-    assert (await desk.decide(case, "reviewer-1", Outcome.APPROVE, REASONS)).still_needed == 1
+    assert (await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS)).needed == 1
     with pytest.raises(Refused, match="reviewer-1 has approved already; a second, different reviewer must") as no:
-        await desk.decide(case, "reviewer-1", Outcome.APPROVE, REASONS)
+        await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS)
     assert no.value.code == "same_officer_twice"
     assert await refused(authority, case) == ["same_officer_twice"]
     assert await authority.stage(case) is Stage.REVIEW
     assert (await authority.decisions(case))[await only_decision(authority, case)] == ("admitted", None)
-    assert (await desk.decide(case, "legal-head", Outcome.APPROVE, REASONS)).still_needed == 0
+    assert (await desk.decide(case, signatory("legal-head"), Outcome.APPROVE, REASONS)).needed == 0
     await authority.reached(case, Stage.VERIFICATION)
 
 
@@ -184,15 +270,15 @@ async def only_decision(authority: Authority, case: str) -> str:
 async def test_a_decision_states_its_reasons(authority: Authority, desk: Desk) -> None:
     case = await under_review(authority, desk)
     with pytest.raises(Refused) as no:
-        await desk.decide(case, "reviewer-1", Outcome.APPROVE, " \n")
+        await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, " \n")
     assert no.value.code == "reasons_missing"
     assert await authority.decisions(case) == {}
 
 
 async def test_a_case_that_does_not_exist_is_not_found(desk: Desk) -> None:
     for act in (
-        desk.decide("c-none", "reviewer-1", Outcome.APPROVE, REASONS),
-        desk.revoke("c-none", "reviewer-1", REASONS),
+        desk.decide("c-none", signatory("reviewer-1"), Outcome.APPROVE, REASONS),
+        desk.decide("c-none", signatory("reviewer-1"), Outcome.REVOKE, REASONS),
     ):
         with pytest.raises(NotFound, match="there is no case 'c-none'"):
             await act
@@ -203,16 +289,16 @@ async def test_a_case_whose_workflow_is_gone_says_so(authority: Authority, desk:
     case = await under_review(authority, desk)
     await authority.handle(case).terminate("by hand")
     with pytest.raises(Refused, match="is not running any more") as no:
-        await desk.decide(case, "reviewer-1", Outcome.APPROVE, REASONS)
+        await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS)
     assert no.value.code == "not_running"
 
 
 async def test_there_is_nothing_to_decide_on_once_a_case_is_closed(authority: Authority, desk: Desk) -> None:
     case = await under_review(authority, desk)
-    await desk.decide(case, "reviewer-1", Outcome.REJECT, REASONS)
+    await desk.decide(case, signatory("reviewer-1"), Outcome.REJECT, REASONS)
     await authority.reached(case, Stage.CLOSED)
     with pytest.raises(Refused) as no:
-        await desk.decide(case, "reviewer-2", Outcome.APPROVE, REASONS)
+        await desk.decide(case, signatory("reviewer-2"), Outcome.APPROVE, REASONS)
     assert no.value.code == "not_under_review"
 
 
@@ -223,14 +309,14 @@ async def test_a_decision_while_no_worker_runs_is_filed_and_told_later_once(
     client: Client, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     isps = {"isp0": FakeIsp()}
-    desk = Desk(client, sqlite_store, FakeRegistry(isps), LONG, NO_LISTS.joined(FakeRegistry.protected))
+    desk = await open_desk(client, sqlite_store, FakeRegistry(isps))
     async with open_authority(client, sqlite_store, isps) as authority:
         case = await under_review(authority, desk)
     for _ in range(2):
-        await unanswered(desk.decide(case, "reviewer-1", Outcome.APPROVE, REASONS), monkeypatch)
+        await unanswered(desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS), monkeypatch)
     async with open_authority(client, sqlite_store, isps) as authority:
-        admission = await desk.decide(case, "reviewer-1", Outcome.APPROVE, REASONS)
-        assert admission.still_needed == 0
+        admitted = await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS)
+        assert admitted.needed == 0
         await authority.reached(case, Stage.VERIFICATION)
         assert list((await authority.decisions(case)).values()) == [("admitted", None)]
         assert len(await authority.ledger(case, "decision_submitted")) == 1
@@ -243,24 +329,24 @@ async def test_a_case_may_take_a_decision_after_its_officer_gave_up_and_saying_i
 ) -> None:
     """The server keeps what it was told, and hands it to the next worker though nobody waits for the answer."""
     isps = {"isp0": FakeIsp()}
-    desk = Desk(client, sqlite_store, FakeRegistry(isps), LONG, NO_LISTS.joined(FakeRegistry.protected))
+    desk = await open_desk(client, sqlite_store, FakeRegistry(isps))
     async with open_authority(client, sqlite_store, isps) as authority:
         case = await under_review(authority, desk)
-    await unanswered(desk.decide(case, "reviewer-1", Outcome.APPROVE, REASONS), monkeypatch)
+    await unanswered(desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS), monkeypatch)
     async with open_authority(client, sqlite_store, isps) as authority:
         await authority.reached(case, Stage.VERIFICATION)
         assert list((await authority.decisions(case)).values()) == [("admitted", None)]
-        assert (await desk.decide(case, "reviewer-1", Outcome.APPROVE, REASONS)).still_needed == 0
+        assert (await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS)).needed == 0
         with pytest.raises(Refused, match="not under review"):
-            await desk.decide(case, "reviewer-2", Outcome.APPROVE, REASONS)
+            await desk.decide(case, signatory("reviewer-2"), Outcome.APPROVE, REASONS)
         assert len(await authority.ledger(case, "decision_admitted")) == 1
-    await unanswered(desk.revoke(case, "reviewer-2", REASONS), monkeypatch)
+    await unanswered(desk.decide(case, signatory("reviewer-2"), Outcome.REVOKE, REASONS), monkeypatch)
     async with open_authority(client, sqlite_store, isps) as authority:
         await authority.reached(case, Stage.UNBLOCKING)
         assert set((await authority.decisions(case)).values()) == {("admitted", None)}
-        await desk.revoke(case, "reviewer-2", REASONS)
+        await desk.decide(case, signatory("reviewer-2"), Outcome.REVOKE, REASONS)
         await authority.closed(case)
-        await desk.revoke(case, "reviewer-2", REASONS)
+        await desk.decide(case, signatory("reviewer-2"), Outcome.REVOKE, REASONS)
         assert len(await authority.ledger(case, "order_ended")) == 1
 
 
@@ -272,36 +358,116 @@ async def unanswered(act: Coroutine[Any, Any, Any], monkeypatch: pytest.MonkeyPa
             await act
 
 
-# --------------------------------------------------------------------------------------------------------- revoking
+# ------------------------------------------------------------------------------------------------ orders in force
 
 
-async def test_a_revocation_ends_the_order_before_its_time(authority: Authority, desk: Desk) -> None:
-    case = await under_review(authority, desk)
-    await desk.decide(case, "reviewer-1", Outcome.APPROVE, REASONS)
+async def in_force(authority: Authority, desk: Desk, target: str = "y2mate.com") -> str:
+    """A case whose order every ISP has been told of."""
+    case = await under_review(authority, desk, target)
+    await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS)
+    if target == PROTECTED:
+        await desk.decide(case, signatory("legal-head"), Outcome.APPROVE, REASONS)
     await authority.reached(case, Stage.VERIFICATION)
-    await desk.revoke(case, "reviewer-2", REASONS)
+    return case
+
+
+async def order_of(authority: Authority, case: str) -> OrderRow:
+    """The order of a case."""
+    order = await authority.order(case)
+    assert order is not None
+    return order
+
+
+@pytest.mark.parametrize("officer", ["reviewer-2", "duty-1"])
+async def test_a_revocation_ends_the_order_before_its_time(authority: Authority, desk: Desk, officer: str) -> None:
+    case = await in_force(authority, desk)
+    await desk.decide(case, signatory(officer), Outcome.REVOKE, REASONS)
     ended = await authority.closed(case)
     assert ended.closure == "unblocked"
     assert authority.isps["isp0"].blocked == set()
-    order = await authority.order(case)
-    assert order is not None
-    assert order.revoked
+    assert (await order_of(authority, case)).end_reason == "revoked"
 
 
-async def test_there_is_nothing_to_revoke_before_an_order_is_in_force(authority: Authority, desk: Desk) -> None:
+@pytest.mark.parametrize("outcome", sorted(OF_ORDERS - {Outcome.UPHOLD, Outcome.DISMISS}))
+async def test_there_is_nothing_to_decide_of_an_order_before_one_is_in_force(
+    authority: Authority, desk: Desk, outcome: Outcome
+) -> None:
     case = await under_review(authority, desk)
     with pytest.raises(Refused) as no:
-        await desk.revoke(case, "reviewer-1", REASONS)
+        await desk.decide(case, signatory("reviewer-1"), outcome, REASONS)
     assert no.value.code == "not_in_force"
 
 
-async def test_only_reviewers_revoke(authority: Authority, desk: Desk) -> None:
-    case = await under_review(authority, desk)
-    await desk.decide(case, "reviewer-1", Outcome.APPROVE, REASONS)
-    await authority.reached(case, Stage.VERIFICATION)
+async def test_an_operator_revokes_nothing(authority: Authority, desk: Desk) -> None:
+    case = await in_force(authority, desk)
     with pytest.raises(Refused) as no:
-        await desk.revoke(case, "operator-1", REASONS)
-    assert no.value.code == "not_a_reviewer"
-    order = await authority.order(case)
-    assert order is not None
-    assert order.ended_at is None
+        await desk.decide(case, signatory("operator-1"), Outcome.REVOKE, REASONS)
+    assert no.value.code == "not_entitled"
+    assert (await order_of(authority, case)).ended_at is None
+
+
+async def test_an_order_is_stayed_and_resumed_and_stayed_again_in_the_same_words(
+    authority: Authority, desk: Desk
+) -> None:
+    """To say the same again is the same only while nothing else was decided in between."""
+    case = await in_force(authority, desk)
+    for _ in range(2):
+        for _ in range(2):
+            await desk.decide(case, signatory("duty-1"), Outcome.STAY, REASONS)
+        await authority.reached(case, Stage.STAYED)
+        await lifted(authority, True)
+        for _ in range(2):
+            await desk.decide(case, signatory("reviewer-2"), Outcome.RESUME, REASONS)
+        await authority.reached(case, Stage.VERIFICATION)
+        await lifted(authority, False)
+    assert sorted(one.outcome for one in await authority.rows(DecisionRow)) == sorted(
+        ["approve", *["stay", "resume"] * 2]
+    )
+    assert (await order_of(authority, case)).version == 5
+
+
+async def lifted(authority: Authority, is_lifted: bool) -> None:
+    """Wait until the ISP blocks nothing, or blocks again."""
+
+    async def so() -> bool:
+        return (authority.isps["isp0"].blocked == set()) is is_lifted
+
+    await until(so, "the ISP to do as it was told")
+
+
+async def test_a_renewal_lengthens_the_order_from_its_date(authority: Authority, desk: Desk) -> None:
+    case = await in_force(authority, desk)
+    before = (await order_of(authority, case)).valid_until
+    admitted = await desk.decide(case, signatory("reviewer-2"), Outcome.RENEW, REASONS)
+    assert admitted.needed == 0
+    order = await order_of(authority, case)
+    assert order.valid_until == LONG.due("renewal", before)
+    await desk.decide(case, signatory("reviewer-2"), Outcome.RENEW, REASONS)  # the answer was lost: the same again
+    assert (await order_of(authority, case)).valid_until == order.valid_until
+
+
+async def test_months_later_the_same_words_renew_once_more(
+    authority: Authority, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = await in_force(authority, desk)
+    await desk.decide(case, signatory("reviewer-2"), Outcome.RENEW, REASONS)
+    monkeypatch.setattr(reviews, "FRESH", timedelta())  # what was signed a moment ago is old
+    said = await authority.store.review.said(case, "reviewer-2", Outcome.RENEW, REASONS)
+    monkeypatch.undo()
+    assert said is None
+
+
+async def test_the_order_of_a_held_case_is_renewed_by_two(authority: Authority, desk: Desk) -> None:
+    case = await in_force(authority, desk, PROTECTED)
+    before = (await order_of(authority, case)).valid_until
+    assert (await desk.decide(case, signatory("reviewer-1"), Outcome.RENEW, REASONS)).needed == 1
+    assert (await order_of(authority, case)).valid_until == before
+    assert (await desk.decide(case, signatory("reviewer-2"), Outcome.RENEW, REASONS)).needed == 0
+    assert (await order_of(authority, case)).valid_until > before
+
+
+async def test_no_objection_is_decided_that_nobody_filed(authority: Authority, desk: Desk) -> None:
+    case = await in_force(authority, desk)
+    with pytest.raises(Refused) as no:
+        await desk.decide(case, signatory("reviewer-2"), Outcome.UPHOLD, REASONS, about="o-1")
+    assert no.value.code == "no_such_objection"

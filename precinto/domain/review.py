@@ -107,7 +107,10 @@ class Docket(Value):
         approvals: Officers who have approved this bundle so far.
         renewals: Officers who have approved the next renewal so far.
         deciders: Officers whose decisions carry the order in force.
-        objections: Objections that wait for a decision, by id.
+        objections: Objections that wait for a decision, by id; appeals too.
+        appeals: Which of them are appeals.
+        suspending: Which of them suspend the order by the law alone.
+        dismissers: Officers who have dismissed an objection to the order in force.
     """
 
     stage: Stage
@@ -120,6 +123,9 @@ class Docket(Value):
     renewals: tuple[str, ...] = ()
     deciders: tuple[str, ...] = ()
     objections: tuple[str, ...] = ()
+    appeals: tuple[str, ...] = ()
+    suspending: tuple[str, ...] = ()
+    dismissers: tuple[str, ...] = ()
 
     @property
     def approvals_needed(self) -> int:
@@ -128,9 +134,10 @@ class Docket(Value):
 
     @property
     def still_needed(self) -> int:
-        """How many approvals are missing; 0 where the case is not under review."""
-        missing = self.approvals_needed - len(self.approvals)
-        return max(missing, 0) if self.stage is Stage.REVIEW else 0
+        """How many approvals are missing: of the bundle under review, or of the renewal that was begun."""
+        if self.stage is Stage.REVIEW:
+            return max(self.approvals_needed - len(self.approvals), 0)
+        return max(self.approvals_needed - len(self.renewals), 0) if self.renewals else 0
 
     @property
     def is_decidable(self) -> bool:
@@ -149,7 +156,7 @@ def admit(said: Said, docket: Docket) -> None:
         Refused: Of a bundle under review: ``not_under_review``, ``other_bundle``, ``referrer_may_not_decide``,
             ``same_officer_twice``, ``time_pending``, ``not_heard``, ``held``. Of an order: ``not_in_force``,
             ``other_bundle``, ``referrer_may_not_decide``, ``same_officer_twice``, ``stayed``, ``not_stayed``,
-            ``no_such_objection``, ``own_decision``.
+            ``no_such_objection``, ``own_decision``, ``appeal_pending``.
     """
     if said.outcome in OF_REVIEW:
         _admit_review(said, docket)
@@ -182,11 +189,17 @@ def _admit_order(said: Said, docket: Docket) -> None:
         raise Refused("not_in_force", f"there is no order in force: the case is in {docket.stage.value}")
     _same_bundle(said, docket.bundle)
     match said.outcome:
-        case Outcome.STAY if docket.stage is Stage.STAYED:
-            raise Refused("stayed", "the order is stayed already")
+        case Outcome.STAY:
+            if docket.stage is Stage.STAYED:
+                raise Refused("stayed", "the order is stayed already")
+            if said.about is not None:
+                _waits(said, docket)
         case Outcome.RESUME:
             if docket.stage is not Stage.STAYED:
                 raise Refused("not_stayed", "the order is not stayed: there is nothing to resume")
+            if docket.suspending:
+                reason = f"appeal {docket.suspending[0]} suspends the order until it is decided: the law says so"
+                raise Refused("appeal_pending", reason)
             _not_barred(said, docket)
         case Outcome.RENEW:
             if docket.stage is Stage.STAYED:
@@ -194,13 +207,18 @@ def _admit_order(said: Said, docket: Docket) -> None:
             _not_barred(said, docket)
             _not_twice(said, docket.renewals)
         case Outcome.UPHOLD | Outcome.DISMISS:
-            if said.about not in docket.objections:
-                raise Refused("no_such_objection", f"no objection {said.about!r} waits for a decision in this case")
-            if said.outcome is Outcome.DISMISS and said.officer in {*docket.deciders, *docket.barred}:
+            _waits(said, docket)
+            own = {*docket.deciders, *docket.barred, *(docket.dismissers if said.about in docket.appeals else ())}
+            if said.outcome is Outcome.DISMISS and said.officer in own:
                 # Who has decided may see that it was wrong, but not alone that it was right.
                 raise Refused("own_decision", f"{said.officer} may not dismiss an objection to an own act")
         case _:
             pass
+
+
+def _waits(said: Said, docket: Docket) -> None:
+    if said.about not in docket.objections:
+        raise Refused("no_such_objection", f"no objection {said.about!r} waits for a decision in this case")
 
 
 def _same_bundle(said: Said, bundle: str) -> None:

@@ -20,12 +20,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from precinto.domain.case import Stage
 from precinto.domain.errors import BadInput, NotFound, Refused
 from precinto.domain.model import digest
+from precinto.domain.objections import Instance
 from precinto.domain.policy import entitled
 from precinto.domain.procedures import Snapshot
 from precinto.domain.review import OF_REVIEW, Docket, Officer, Outcome, Said, admit
 from precinto.domain.statements import Statement, read, statement_id, verify
 from precinto.store import ledger
 from precinto.store.database import Database, now
+from precinto.store.docket import heard, open_objections
 from precinto.store.evidence import is_stamped
 from precinto.store.intake import CaseRow, barred_officers, load_case
 from precinto.store.officer_keys import key_in_force
@@ -36,6 +38,9 @@ FRESH = timedelta(minutes=10)
 
 LONGEST_REASONS = 20_000
 """Characters."""
+
+_AGAIN = frozenset({Outcome.STAY, Outcome.RESUME, Outcome.RENEW})
+"""What may be decided of one order more than once."""
 
 _NAMESPACE = uuid.UUID("2f0a7f86-17a9-5b3e-9a3a-52b1a9a3fd0e")
 
@@ -130,6 +135,7 @@ async def docket_of(session: AsyncSession, case: CaseRow) -> Docket:
         )
     )
     order = await order_of(session, case)
+    waiting = await open_objections(session, order.id) if order else []
     approved = [d for d in admitted if d.outcome in {Outcome.APPROVE, Outcome.RELEASE}]
     renewed = [d for d in admitted if d.outcome == Outcome.RENEW and order and d.round == order.renewals]
     # What was approved before decisions were signed carries nothing any more, but its officer did decide it.
@@ -143,6 +149,11 @@ async def docket_of(session: AsyncSession, case: CaseRow) -> Docket:
         approvals=_officers(d for d in approved if d.envelope is not None),
         renewals=_officers(d for d in renewed if d.envelope is not None),
         deciders=_officers(deciding),
+        heard=await heard(session, case.id, case.snapshot().procedure.hearing),
+        objections=tuple(one.id for one in waiting),
+        appeals=tuple(one.id for one in waiting if one.instance == Instance.APPEAL),
+        suspending=tuple(one.id for one in waiting if one.suspends),
+        dismissers=_officers(d for d in admitted if d.outcome == Outcome.DISMISS),
     )
 
 
@@ -204,21 +215,22 @@ class ReviewStore:
     async def said(
         self, case: str, officer: str, outcome: Outcome, reasons: str, about: str | None = None
     ) -> DecisionRow | None:
-        """The decision by which an officer has said just this of the newest bundle, unless it was refused."""
+        """The decision that an officer repeats by saying just this of the newest bundle; None where it is another."""
         async with self._database.read() as session:
-            bundle = (await load_case(session, case)).bundle
+            row = await load_case(session, case)
             found = await session.exec(
                 select(DecisionRow)
                 .where(
                     DecisionRow.case == case,
                     DecisionRow.officer == officer,
                     DecisionRow.outcome == outcome,
-                    DecisionRow.bundle == bundle,
+                    DecisionRow.bundle == row.bundle,
                     DecisionRow.state != DecisionState.REFUSED,
                 )
                 .order_by(col(DecisionRow.submitted_at).desc())
             )
-            return next((row for row in found if (row.reasons, row.about) == (reasons, about)), None)
+            known = next((one for one in found if (one.reasons, one.about) == (reasons, about)), None)
+            return known if known and await _is_repeated(session, row, known) else None
 
     async def file(self, case: str, envelope: str, reasons: str, officers: Sequence[Officer]) -> DecisionRow:
         """File a signed decision with its reasons, before the case is told of it; again is the same.
@@ -299,6 +311,27 @@ class ReviewStore:
                 row.due_at = row.snapshot().due("review", at)
                 session.add(row)
             return row.due_at or due
+
+
+async def _is_repeated(session: AsyncSession, case: CaseRow, known: DecisionRow) -> bool:
+    """Whether to say the same again is to repeat a decision: a stay or a renewal may be meant a second time."""
+    outcome = Outcome(known.outcome)
+    if known.state == DecisionState.SUBMITTED:
+        return True
+    if outcome in OF_REVIEW:
+        return case.stage != Stage.REVIEW  # as long as it is only counted, the rules say that nobody counts twice
+    if outcome not in _AGAIN:
+        return True
+    order = await order_of(session, case)
+    if outcome is Outcome.RENEW and order is not None and known.round == order.renewals:
+        return False  # counted, as above
+    later = select(DecisionRow.id).where(
+        DecisionRow.case == case.id,
+        DecisionRow.state == DecisionState.ADMITTED,
+        col(DecisionRow.outcome).in_(_AGAIN),
+        DecisionRow.submitted_at > known.submitted_at,
+    )
+    return now() - known.submitted_at <= FRESH and (await session.exec(later)).first() is None
 
 
 async def _supersede(session: AsyncSession, filed: DecisionRow) -> None:
