@@ -42,11 +42,17 @@ class End(Value):
     reason: EndReason
 
 
-def end_of(valid_until: datetime, lapses_at: datetime | None) -> End:
-    """The end that an order comes to if nobody does anything: its date, or before it the lapse."""
-    if lapses_at is not None and lapses_at < valid_until:
-        return End(at=lapses_at, reason=EndReason.LAPSED)
-    return End(at=valid_until, reason=EndReason.EXPIRED)
+def end_of(valid_until: datetime, lapses_at: datetime | None, standing_until: datetime | None = None) -> End:
+    """The end that an order comes to if nobody does anything: its date, or before it the lapse.
+
+    One that rests on a standing order ends with that at the latest (``standing_until``).
+    """
+    end = End(at=valid_until, reason=EndReason.EXPIRED)
+    if standing_until is not None and standing_until <= end.at:
+        end = End(at=standing_until, reason=EndReason.STANDING_ORDER)
+    if lapses_at is not None and lapses_at < end.at:
+        end = End(at=lapses_at, reason=EndReason.LAPSED)
+    return end
 
 
 def order_id(case: str, bundle: str) -> str:

@@ -14,7 +14,6 @@ from precinto.contracts import EndTask
 from precinto.domain.case import Closure, Stage
 from precinto.domain.errors import NotFound
 from precinto.domain.model import canonical_json, digest
-from precinto.domain.orders import end_of
 from precinto.domain.procedures import Snapshot
 from precinto.domain.verification import Ruling, Standing, standing
 from precinto.ports import Due, Ending, Round
@@ -33,6 +32,7 @@ from precinto.store.orders import (
     load_order,
     standings_of,
 )
+from precinto.store.releases import end_to_come
 from precinto.store.review import raise_escalation
 
 
@@ -121,7 +121,7 @@ class VerificationStore:
                 raise NotFound(f"case {task.case!r} has no order {task.order!r}")
             case = await load_case(session, task.case)
             if order.ended_at is None:
-                end = end_of(order.valid_until, order.lapses_at)
+                end = await end_to_come(session, order)
                 if moment < end.at:
                     return Ending(ends_at=end.at, ended=False, release_until=None, recheck=_recheck(case))
                 await end_order(session, order, case, end)
