@@ -18,12 +18,15 @@ from precinto.domain.case import Closure, Stage
 from precinto.domain.errors import Refused
 from precinto.domain.model import digest
 from precinto.domain.notification import Method, measure_id
+from precinto.domain.objections import ObjectionState
+from precinto.domain.order_document import DocumentKind
 from precinto.domain.orders import End, EndReason, OrderKind, end_of, order_id
 from precinto.domain.review import Docket, Officer, Outcome, admit
 from precinto.domain.statements import statement_id
 from precinto.domain.verification import Standing
 from precinto.store import ledger
 from precinto.store.database import Database, now
+from precinto.store.docket import ObjectionRow, close_objection, end_stay
 from precinto.store.intake import CaseRow, TargetRow, load_case
 from precinto.store.orders import (
     MeasureRow,
@@ -33,6 +36,8 @@ from precinto.store.orders import (
     end_order,
     order_of,
     queue_notices,
+    state_version,
+    stay_order,
 )
 from precinto.store.review import DecisionRow, DecisionState, docket_of, examined, refuse
 
@@ -103,7 +108,11 @@ class GateStore:
                     await _admit(session, case, row, officers)
                     await _carry_out(session, case, row, task.at, officers, isps)
                 await session.flush()
-                return Admission(needed=(await docket_of(session, case)).still_needed)
+                docket = await docket_of(session, case)
+                # A renewal that was carried out leaves none behind: the next one is another.
+                renewing = row.outcome == Outcome.RENEW and docket.renewals
+                missing = docket.approvals_needed - len(docket.renewals) if renewing else docket.still_needed
+                return Admission(needed=missing)
         except Refused as refused:
             async with self._database.write() as session:
                 await refuse(session, task.case, decision[:64], refused.code)
@@ -211,9 +220,15 @@ async def _carry_out(
             reason = EndReason.REVOKED if row.outcome == Outcome.REVOKE else EndReason.UPHELD
             # Its own end may have come before, while the engine was away.
             first = min(End(at=at, reason=reason), _end(order), key=lambda end: end.at)
-            await end_order(session, order, case, first, decision=row.id, actor=row.officer)
+            upheld = row.about if row.outcome == Outcome.UPHOLD else None
+            await end_order(session, order, case, first, upheld=upheld, decision=row.id, actor=row.officer)
+        case Outcome.DISMISS:
+            # A stay that the objection led to goes on: that a block may come back is a decision of its own, which
+            # says why, is signed, and reaches the ISPs as one.
+            objection = await session.get_one(ObjectionRow, row.about)
+            await close_objection(session, objection, ObjectionState.DISMISSED, decision=row.id, actor=row.officer)
         case Outcome.STAY if order is not None:
-            await _stay(session, case, order, row, at)
+            await stay_order(session, order, case, at, about=row.about, decision=row.id, actor=row.officer)
         case Outcome.RESUME if order is not None:
             _not_over(order, at)
             await _resume(session, case, order, row, at)
@@ -221,7 +236,7 @@ async def _carry_out(
             _not_over(order, at)
             docket = await _recount(session, case, row, officers)
             if len(docket.renewals) >= docket.approvals_needed:
-                await _renew(session, case, order, row)
+                await _renew(session, case, order, row, at)
         case other:
             raise Refused("not_under_review", f"a case cannot be decided by {other.value!r}")
 
@@ -269,6 +284,8 @@ async def _issue(session: AsyncSession, case: CaseRow, at: datetime, isps: Seque
         raise Refused("order_over", f"the order would have been over at {_end(order).at.isoformat()}")
     session.add(order)
     await session.flush()
+    approvals = await _carrying(session, case, Outcome.APPROVE, Outcome.RELEASE)
+    state_version(session, order, DocumentKind(order.kind), valid_from, approvals)
     measures = await _write_measures(session, order)
     queue_notices(session, order, isps)
     await session.flush()
@@ -293,6 +310,24 @@ async def _issue(session: AsyncSession, case: CaseRow, at: datetime, isps: Seque
     return order
 
 
+async def _carrying(
+    session: AsyncSession, case: CaseRow, *outcomes: Outcome, round: int | None = None
+) -> Sequence[str]:
+    """Ids of the signed decisions on the newest bundle that were admitted with one of these outcomes, oldest first."""
+    found = await session.exec(
+        select(DecisionRow)
+        .where(
+            DecisionRow.case == case.id,
+            DecisionRow.bundle == case.bundle,
+            col(DecisionRow.outcome).in_(outcomes),
+            DecisionRow.state == DecisionState.ADMITTED,
+            col(DecisionRow.envelope).is_not(None),
+        )
+        .order_by(col(DecisionRow.submitted_at), col(DecisionRow.id))
+    )
+    return [row.id for row in found if round is None or row.round == round]
+
+
 async def _next_number(session: AsyncSession, year: int) -> str:
     this_year = select(OrderRow.number).where(OrderRow.number >= f"{year}-", OrderRow.number < f"{year}.")
     last = (await session.exec(this_year.order_by(col(OrderRow.number).desc()).limit(1))).first()
@@ -313,32 +348,26 @@ async def _write_measures(session: AsyncSession, order: OrderRow) -> list[str]:
     return [m.id for m in measures]
 
 
-async def _stay(session: AsyncSession, case: CaseRow, order: OrderRow, row: DecisionRow, at: datetime) -> None:
-    order.stayed_at = at
-    await ask(session, order, at)
-    case.advance(Stage.STAYED)
-    session.add(case)
-    body = {"order": order.id, "decision": row.id, "about": row.about, "version": order.version}
-    await ledger.append(session, "order_stayed", body, case=case.id, actor=row.officer)
-
-
 async def _resume(session: AsyncSession, case: CaseRow, order: OrderRow, row: DecisionRow, at: datetime) -> None:
     order.stayed_at = None
-    await ask(session, order, at)
+    await end_stay(session, order.id, at)
+    await ask(session, order, at, row.id)
     case.advance(Stage.NOTIFICATION)
     session.add(case)
     body = {"order": order.id, "decision": row.id, "version": order.version}
     await ledger.append(session, "order_resumed", body, case=case.id, actor=row.officer)
 
 
-async def _renew(session: AsyncSession, case: CaseRow, order: OrderRow, row: DecisionRow) -> None:
+async def _renew(session: AsyncSession, case: CaseRow, order: OrderRow, row: DecisionRow, at: datetime) -> None:
     """Lengthen an order from its date on. The ISPs are told the new date; what is asked of them stays the same."""
     snapshot = case.snapshot()
     if order.renewals >= snapshot.procedure.renewals:
         raise Refused("no_more_renewals", f"the order was renewed {order.renewals} times: no more is allowed")
+    carried = await _carrying(session, case, Outcome.RENEW, round=order.renewals)
     before, order.valid_until = order.valid_until, snapshot.due("renewal", order.valid_until)
     order.renewals, order.version = order.renewals + 1, order.version + 1
     session.add(order)
+    state_version(session, order, DocumentKind.RENEWAL, at, carried)
     case.due_at = order.valid_until
     session.add(case)
     isps = await session.exec(

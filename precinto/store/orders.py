@@ -5,20 +5,24 @@ The tables of notification and of verification, and the few steps that both take
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from sqlalchemy import Text
 from sqlmodel import Field, SQLModel, col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.domain.case import Stage
 from precinto.domain.errors import NotFound
 from precinto.domain.notification import Action, notice_id
+from precinto.domain.order_document import DocumentKind
 from precinto.domain.orders import End, OrderKind
 from precinto.domain.verification import Standing
 from precinto.store import ledger
 from precinto.store.database import now
+from precinto.store.docket import StayRow, end_objections
 from precinto.store.intake import CaseRow
 
 SETTLED = (Standing.RELEASED.value, Standing.CARRIED_ON.value)
@@ -40,6 +44,7 @@ class OrderRow(SQLModel, table=True):
 
     Each thing that is asked of the ISPs under it is a version: the block, a stay, its end, a renewal, the release.
     ``asked_version`` and ``asked_at`` are those of what is asked now: a renewal goes on asking the same.
+    ``proceeding`` is the number of the main proceeding, once it was opened: from then on the order does not lapse.
     """
 
     __tablename__ = "orders"  # pyright: ignore[reportAssignmentType]
@@ -55,6 +60,7 @@ class OrderRow(SQLModel, table=True):
     valid_until: datetime
     renewals: int = 0
     lapses_at: datetime | None = None
+    proceeding: str | None = Field(default=None, max_length=64)
     stayed_at: datetime | None = None
     ended_at: datetime | None = None
     end_reason: str | None = Field(default=None, max_length=16)
@@ -71,6 +77,26 @@ class OrderRow(SQLModel, table=True):
     def asks(self) -> Action:
         """What it asks of the ISPs now."""
         return Action.RELEASE if self.is_lifted else Action.BLOCK
+
+
+class OrderVersionRow(SQLModel, table=True):
+    """What one version of an order says: its documents are made after it, when the order may have moved on already.
+
+    ``decisions``: ids of those that carry it, JSON. ``undocumented_at``: since when its notices, which lift a block,
+    go out without a document, because none could be made.
+    """
+
+    __tablename__ = "order_versions"  # pyright: ignore[reportAssignmentType]
+
+    order: str = Field(foreign_key="orders.id", primary_key=True, max_length=36)
+    version: int = Field(primary_key=True)
+    kind: str = Field(max_length=12)
+    valid_from: datetime
+    valid_until: datetime
+    end_reason: str | None = Field(default=None, max_length=16)
+    decisions: str = Field(sa_type=Text)
+    issued_at: datetime
+    undocumented_at: datetime | None = None
 
 
 class MeasureRow(SQLModel, table=True):
@@ -143,6 +169,24 @@ async def load_order(session: AsyncSession, order: str) -> OrderRow:
     return row
 
 
+def state_version(
+    session: AsyncSession, order: OrderRow, kind: DocumentKind, since: datetime, decisions: Sequence[str]
+) -> None:
+    """Put down what an order says from now on, and by whose decisions: its documents will say that."""
+    session.add(
+        OrderVersionRow(
+            order=order.id,
+            version=order.version,
+            kind=kind.value,
+            valid_from=since,
+            valid_until=order.valid_until,
+            end_reason=order.end_reason,
+            decisions=json.dumps(list(decisions)),
+            issued_at=now(),
+        )
+    )
+
+
 def queue_notices(session: AsyncSession, order: OrderRow, isps: Iterable[str], reminder: int = 0) -> None:
     """Write one notice of what the order asks now for each ISP, to be delivered."""
     for isp in isps:
@@ -198,8 +242,10 @@ async def still_blocked(session: AsyncSession, order: str) -> dict[str, str]:
     return dict(found.all())
 
 
-async def ask(session: AsyncSession, order: OrderRow, at: datetime) -> None:
+async def ask(session: AsyncSession, order: OrderRow, at: datetime, decision: str | None = None) -> None:
     """Ask something else of every ISP from now on: a new version, and each measure is to be measured anew.
+
+    ``decision`` is what carries it; None where it follows from the law or from the order's terms.
 
     What nobody was told yet of the version before is void: who never got the block gets the release all the same,
     for a notice that did not arrive may still have been acted upon.
@@ -207,6 +253,9 @@ async def ask(session: AsyncSession, order: OrderRow, at: datetime) -> None:
     order.version += 1
     order.asked_version, order.asked_at = order.version, at
     session.add(order)
+    lifting = DocumentKind.END if order.ended_at is not None else DocumentKind.STAY
+    kind = lifting if order.is_lifted else DocumentKind.RESUMPTION
+    state_version(session, order, kind, at, [] if decision is None else [decision])
     await session.exec(
         update(NoticeRow)
         .where(col(NoticeRow.order) == order.id, col(NoticeRow.state) == NoticeState.QUEUED.value)
@@ -239,18 +288,42 @@ async def carry_on(session: AsyncSession, order: OrderRow, at: datetime) -> None
             await ledger.append(session, "standing_changed", body, case=order.case)
 
 
+async def stay_order(
+    session: AsyncSession,
+    order: OrderRow,
+    case: CaseRow,
+    at: datetime,
+    *,
+    about: str | None,
+    decision: str | None = None,
+    actor: str = "engine",
+) -> None:
+    """Suspend an order: its block must be gone until it is resumed. ``about``: the objection or appeal behind it."""
+    order.stayed_at = at
+    await ask(session, order, at, decision)
+    session.add(StayRow(order=order.id, version=order.version, since=at, about=about, decision=decision))
+    case.advance(Stage.STAYED)
+    session.add(case)
+    body = {"order": order.id, "decision": decision, "about": about, "version": order.version}
+    await ledger.append(session, "order_stayed", body, case=case.id, actor=actor)
+
+
 async def end_order(
     session: AsyncSession,
     order: OrderRow,
     case: CaseRow,
     end: End,
     *,
+    upheld: str | None = None,
     decision: str | None = None,
     actor: str = "engine",
 ) -> None:
-    """End an order: from now on the block must be gone. Writes the release notices."""
+    """End an order: from now on the block must be gone. Writes the release notices.
+
+    ``upheld`` is the objection that was right; whatever else was objected to the order is moot.
+    """
     order.ended_at, order.end_reason = end.at, end.reason.value
-    await ask(session, order, end.at)
+    await ask(session, order, end.at, decision)
     case.advance(Stage.UNBLOCKING)
     # From the moment when the ISPs can be told: an outage of ours must not run against them.
     case.due_at = case.snapshot().due("release", max(end.at, now()))
@@ -259,6 +332,7 @@ async def end_order(
     if decision is not None:
         body["decision"] = decision
     await ledger.append(session, "order_ended", body, case=case.id, actor=actor)
+    await end_objections(session, order.id, upheld, decision, actor)
 
 
 async def order_of(session: AsyncSession, case: CaseRow) -> OrderRow | None:
