@@ -7,13 +7,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import text
 
 from precinto.domain.custody import Act, check_chain
-from precinto.domain.errors import NotFound, NotVerified
+from precinto.domain.errors import NotFound
 from precinto.domain.evidence import Finding, FindingKind, Weight
 from precinto.domain.review import Outcome
 from precinto.store import Store, custody, ledger
 from precinto.store.evidence import bundles
-from tests.fakes import OFFICERS
-from tests.store.steps import ISPS, file, filed_stamp, manifest, open_case, order_task, package, seal
+from tests.store.steps import decide, filed_stamp, manifest, open_case, package, refusal, seal
 
 
 async def acts(store: Store, case: str) -> list[Act]:
@@ -79,8 +78,7 @@ async def test_a_failed_capture_is_sealed_too(store: Store) -> None:
 async def test_a_returned_case_keeps_both_bundles(store: Store) -> None:
     case = await open_case(store)
     first = await seal(store, case)
-    returned = await file(store, case, first, "reviewer-1", Outcome.RETURN)
-    await store.review.conclude(case, returned.id, OFFICERS)
+    await decide(store, case, "reviewer-1", Outcome.RETURN)
     second = await seal(store, case, round=2)
     assert [row.digest for row in await bundles(store.database, case)] == [first, second]
     assert (await store.review.docket(case)).bundle == second
@@ -92,7 +90,7 @@ async def test_what_the_evidence_shows_can_hold_a_case_and_a_note_cannot(store: 
     for findings, hold in (((note,), False), ((note, popular), True)):
         case = await open_case(store, target=f"{'held' if hold else 'free'}.example")
         one = manifest(case, await store.evidence.begin(case, 1))
-        assert (await store.evidence.seal(package(one, 1, "uno", "dos", findings=findings))).hold is hold
+        await store.evidence.seal(package(one, 1, "uno", "dos", findings=findings))
         assert (await store.review.docket(case)).hold is hold
 
 
@@ -100,16 +98,24 @@ async def test_nothing_is_ordered_on_a_bundle_without_its_time(store: Store) -> 
     """One authority was down: the case may be read and rejected, but no order comes of it until it is stamped."""
     case = await open_case(store)
     bundle = await seal(store, case, authorities=("uno",))
-    approval = await file(store, case, bundle, "reviewer-1")
-    with pytest.raises(NotVerified) as refused:
-        await store.notification.issue(order_task(case, bundle, approval), OFFICERS, ISPS)
-    assert refused.value.code == "time_pending"
+    assert not (await store.review.docket(case)).stamped
+    assert await refusal(decide(store, case, "reviewer-1")) == "time_pending"
     (waiting,) = await store.evidence.unstamped()
     assert (waiting.bundle, waiting.authorities) == (bundle, ("uno",))
     for _ in range(2):  # again is the same
         await store.evidence.stamped(bundle, filed_stamp("dos"))
     assert await store.evidence.unstamped() == []
-    await store.notification.issue(order_task(case, bundle, approval), OFFICERS, ISPS)
+    assert (await decide(store, case, "reviewer-1")).code is None
+
+
+async def test_a_late_bundle_does_not_change_what_was_decided(store: Store) -> None:
+    """A worker that comes back when the case has its order seals beside it: the order stays on its own bundle."""
+    case = await open_case(store)
+    slow = await store.evidence.begin(case, 1)
+    bundle = await seal(store, case)
+    await decide(store, case, "reviewer-1")
+    assert (await store.evidence.seal(package(manifest(case, slow), 1, "uno", "dos"))).bundle == bundle
+    assert (await store.gate.place(case, bundle=True)).bundle == bundle
 
 
 async def test_who_opened_what_is_on_the_chain(store: Store) -> None:

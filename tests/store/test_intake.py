@@ -14,7 +14,7 @@ from precinto.domain.evidence import Finding, FindingKind
 from precinto.domain.intake import TargetKind
 from precinto.store import Database, Store, ledger
 from precinto.store.intake import CaseRow, FindingRow, ReferralRow
-from tests.authority import TERMS, referral
+from tests.authority import TERMS, enrol, referral, terms
 from tests.store.steps import close_case
 
 FINDING = Finding(kind=FindingKind.PROTECTED_NAME, detail="gob.pe", source="test list")
@@ -57,6 +57,7 @@ async def test_another_referral_of_the_same_target_joins_the_open_case(store: St
 
 async def test_after_a_case_has_closed_the_next_referral_opens_a_second_one(store: Store) -> None:
     first = await store.intake.register(referral("y2mate.com"), (), "operator-1", TERMS)
+    await enrol(store)
     await close_case(store, first.case)
     second = await store.intake.register(referral("y2mate.com", reference="2"), (), "operator-1", TERMS)
     assert second.opened
@@ -66,6 +67,7 @@ async def test_after_a_case_has_closed_the_next_referral_opens_a_second_one(stor
 
 async def test_a_referral_known_from_a_closed_case_does_not_open_another(store: Store) -> None:
     first = await store.intake.register(referral("y2mate.com"), (), "operator-1", TERMS)
+    await enrol(store)
     await close_case(store, first.case)
     again = await store.intake.register(referral("y2mate.com"), (), "operator-1", TERMS)
     assert (again.case, again.opened, again.known, again.start) == (first.case, False, True, False)
@@ -74,41 +76,42 @@ async def test_a_referral_known_from_a_closed_case_does_not_open_another(store: 
 async def test_a_finding_holds_the_case_and_is_kept(store: Store) -> None:
     registered = await store.intake.register(referral("copias.example.pe"), (FINDING,), "operator-1", TERMS)
     assert registered.hold
-    assert (await store.intake.accept(registered.case)).hold
+    assert (await store.review.docket(registered.case)).hold
     assert await count(store.database, FindingRow) == 1
 
 
 async def test_whoever_referred_or_opened_is_barred(store: Store) -> None:
     case = (await store.intake.register(referral("y2mate.com"), (), "operator-1", TERMS)).case
     await store.intake.register(referral("y2mate.com", partner="ministerio"), (), "operator-1", TERMS)
-    assert (await store.intake.accept(case)).barred == ("ifpi", "ministerio", "operator-1")
+    assert (await store.review.docket(case)).barred == ("ifpi", "ministerio", "operator-1")
 
 
 async def test_whoever_took_in_a_joining_referral_is_barred_too(store: Store) -> None:
     """An officer who brought a second referral to the case has referred it as much as the first one."""
     case = (await store.intake.register(referral("y2mate.com"), (), "operator-1", TERMS)).case
     await store.intake.register(referral("y2mate.com", reference="2"), (), "reviewer-1", TERMS)
-    assert "reviewer-1" in (await store.intake.accept(case)).barred
+    assert "reviewer-1" in (await store.review.docket(case)).barred
 
 
-async def test_accepting_again_is_the_same(store: Store) -> None:
+async def test_a_case_is_placed_at_intake_until_its_first_capture_begins(store: Store) -> None:
     case = (await store.intake.register(referral("y2mate.com"), (), "operator-1", TERMS)).case
-    first = await store.intake.accept(case)
-    before = await ledger.verify(store.database)
-    assert await store.intake.accept(case) == first
-    assert await ledger.verify(store.database) == before
+    place = await store.gate.place(case, bundle=True)
+    assert (place.stage, place.round, place.order, place.bundle) == (Stage.INTAKE, 1, None, None)
+    await store.evidence.begin(case, 1)
+    assert (await store.gate.place(case)).stage is Stage.EVIDENCE
+    again = await store.intake.register(referral("y2mate.com"), (), "operator-1", TERMS)
+    assert (again.start, again.known) == (False, True)
 
 
 async def test_there_is_no_case_without_a_referral(store: Store) -> None:
-    with pytest.raises(NotFound, match="nobody-1"):
-        await store.intake.accept("nobody-1")
     with pytest.raises(NotFound, match="nobody-1"):
         await store.intake.subject("nobody-1")
 
 
 async def test_the_terms_of_a_case_are_those_of_its_opening(store: Store) -> None:
     case = (await store.intake.register(referral("y2mate.com"), (), "operator-1", TERMS)).case
-    later = TERMS.model_copy(update={"order": TERMS.order * 9})
+    later = terms(order=9 * TERMS.span("order"))
+    assert later != TERMS
     await store.intake.register(referral("y2mate.com", reference="2"), (), "operator-1", later)
     async with store.database.read() as session:
         row = await session.get_one(CaseRow, case)
@@ -134,13 +137,13 @@ async def test_two_hundred_writers_at_once_lose_nothing(store: Store) -> None:
 _WRITER = """
 import asyncio, sys
 from precinto.domain.intake import Referral
-from precinto.domain.terms import Terms
+from precinto.domain.procedures import Snapshot
 from precinto.store import Database, Store
 async def main(url, terms, *referrals):
     store = Store(Database(url))
     for one in referrals:
         one = Referral.model_validate_json(one)
-        await store.intake.register(one, (), "operator-1", Terms.model_validate_json(terms))
+        await store.intake.register(one, (), "operator-1", Snapshot.model_validate_json(terms))
     await store.database.close()
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -164,6 +167,7 @@ async def test_several_processes_write_one_chain(store: Store) -> None:
 
 async def test_a_case_that_is_rejected_is_closed_for_good(store: Store) -> None:
     case = (await store.intake.register(referral("y2mate.com"), (), "operator-1", TERMS)).case
+    await enrol(store)
     await close_case(store, case)
     async with store.database.read() as session:
         row = await session.get_one(CaseRow, case)
