@@ -16,7 +16,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 from temporalio.workflow import ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
@@ -40,7 +40,7 @@ with workflow.unsafe.imports_passed_through():
         Place,
         Signed,
     )
-    from precinto.domain.case import Closure, Stage
+    from precinto.domain.case import BEFORE_ORDER, Closure, Stage
     from precinto.domain.review import IN_FORCE
 
 MAX_REFUSED = 50
@@ -68,7 +68,7 @@ class EnforcementCase:
         self._bundle: str | None = None
         self._due: datetime | None = None
         self._lapses = 0
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling: list[asyncio.Task[None]] = []
         self._inbox: list[str] = []
         self._heard_at: datetime | None = None
         self._hurried = False
@@ -113,10 +113,10 @@ class EnforcementCase:
         self._bundle = place.bundle
         if place.closure is not None:
             return Ended(closure=place.closure, isps=0, overstaying=0)
-        self._enter(place.stage, place.due)
-        if place.stage in {Stage.INTAKE, Stage.EVIDENCE, Stage.REVIEW}:
+        self._enter(place.stage, None if place.over else place.due)
+        if place.stage in BEFORE_ORDER:
             return await self._investigation()
-        return await self._enforcement()
+        return await self._enforcement(remind=True)  # a lapse that the run before heard of may be untold
 
     # ------------------------------------------------------------------------------------------------ the steps
 
@@ -163,11 +163,12 @@ class EnforcementCase:
                     self._enter(Stage.REVIEW, escalated.due)
                     self._list(stubs.INVESTIGATION)
 
-    async def _enforcement(self) -> Ended | None:
+    async def _enforcement(self, *, remind: bool = False) -> Ended | None:
         """Notification, verification and the end. Sweeps measure outside; here arrives what ISPs must be told."""
         version = self._place.version
         ending = self._arm()
-        self._tell("Notify every ISP")
+        if not self._place.over:  # else its end tells them
+            self._tell("Notify every ISP", remind=remind)
         while not ending.done() and not self._must_stop():
             await workflow.wait_condition(
                 lambda end=ending, told=version: (
@@ -182,16 +183,22 @@ class EnforcementCase:
             if self._lapses:
                 self._lapses = 0
                 self._tell("Remind the ISPs that do not hold", remind=True)
-        return await ending if ending.done() else None
+        if self._fault is not None:
+            return None
+        if ending.done():
+            return await ending
+        # Another run takes over what is under way here. The end comes last: no block is long without one armed.
+        for telling in self._telling:
+            telling.cancel()
+        if self._telling:
+            await workflow.wait(self._telling)
+        return await self._disarm(ending)
 
     async def _changed(self, ending: ActivityHandle[Ended]) -> ActivityHandle[Ended]:
         """The order in force is over, stayed, resumed or renewed: its files have it already."""
         if self._place.over:
             self._enter(Stage.UNBLOCKING, None)
-            # The end that is on its way must have stopped: two at once would tell each ISP twice.
-            ending.cancel()
-            await workflow.wait([ending])
-            return self._arm()
+            return self._arm() if await self._disarm(ending) is None else ending
         moved = self._place.due != self._due
         self._enter(self._place.stage, self._place.due)
         if moved:
@@ -203,24 +210,37 @@ class EnforcementCase:
         until = f"Order ends {self._due:%Y-%m-%d %H:%M} UTC" if self._due else "The order is over: end it now"
         return stubs.END.start(EndTask(case=self._case, order=self._order()), summary=until)
 
+    async def _disarm(self, ending: ActivityHandle[Ended]) -> Ended | None:
+        """Stop the end that is on its way: two at once would tell each ISP twice. Its result, where it was faster."""
+        ending.cancel()
+        try:
+            return await ending
+        except ActivityError as stopped:
+            if not is_cancelled_exception(stopped):
+                raise
+            return None
+
     def _tell(self, summary: str, *, remind: bool = False) -> None:
         """Tell the ISPs, while the case goes on: one that is away must not hold up what the others are told next."""
         task = OrderTask(case=self._case, order=self._order(), remind=remind)
         telling = asyncio.create_task(self._told(stubs.NOTIFY.start(task, summary=summary)))
-        self._telling.add(telling)
-        telling.add_done_callback(self._telling.discard)
+        self._telling.append(telling)
+        telling.add_done_callback(self._telling.remove)
 
     async def _told(self, telling: ActivityHandle[Notified]) -> None:
         try:
             await telling
         except FailureError as fault:
             # An order that cannot be told must be seen, by a task that fails; its end is armed all the same.
-            self._fault = fault
+            if not is_cancelled_exception(fault):
+                self._fault = fault
         else:
             if self._stage is Stage.NOTIFICATION:
                 self._enter(Stage.VERIFICATION, self._due)
 
     # -------------------------------------------------------------------------------------- what people may say
+    # A message of null, of bytes or of nothing gets past the converter as it is, and an error here would hold up the
+    # case for good: each looks at what it got.
 
     @workflow.update(name="decide")
     async def decide(self, filed: Filed) -> Admitted:
@@ -232,12 +252,16 @@ class EnforcementCase:
 
     @decide.validator
     def _may_decide(self, filed: Filed) -> None:
+        if not isinstance(filed, Filed):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _refusal("malformed", "that names no decision")
         if self._stage is not Stage.REVIEW and self._stage not in IN_FORCE:
             raise _refusal("not_under_review", f"there is nothing to decide: the case is in {self._stage.value}")
 
     @workflow.signal(name="legal_review")
-    def legal_review(self, signed: Signed) -> None:
+    def legal_review(self, signed: Signed | None = None) -> None:
         """A decision as its officer signed it. A signal cannot be answered, so a refusal goes to the ledger."""
+        if not isinstance(signed, Signed):
+            return
         moment = workflow.now()
         self._hurried = self._heard_at is not None and moment - self._heard_at < CALM
         self._heard_at = moment
@@ -247,9 +271,10 @@ class EnforcementCase:
             self._dropped += 1
 
     @workflow.signal(name="lapse")
-    def lapse(self, lapse: Lapse) -> None:
+    def lapse(self, lapse: Lapse | None = None) -> None:
         """Verification found measures that do not hold."""
-        self._lapses += lapse.measures
+        if isinstance(lapse, Lapse):
+            self._lapses += lapse.measures
 
     @workflow.signal(name="changed")
     def changed(self) -> None:

@@ -20,7 +20,7 @@ from precinto.domain.model import digest
 from precinto.domain.notification import Method, measure_id
 from precinto.domain.objections import ObjectionState
 from precinto.domain.order_document import DocumentKind
-from precinto.domain.orders import End, EndReason, OrderKind, end_of, order_id
+from precinto.domain.orders import End, EndReason, OrderKind, order_id
 from precinto.domain.review import Docket, Officer, Outcome, admit
 from precinto.domain.statements import statement_id
 from precinto.domain.verification import Standing
@@ -39,6 +39,7 @@ from precinto.store.orders import (
     state_version,
     stay_order,
 )
+from precinto.store.releases import StandingOrderRow, end_to_come, permitted
 from precinto.store.review import DecisionRow, DecisionState, docket_of, examined, refuse
 
 
@@ -211,6 +212,9 @@ async def _carry_out(
             docket = await _recount(session, case, row, officers)
             if len(docket.approvals) >= docket.approvals_needed:
                 await _issue(session, case, at, isps)
+        case Outcome.RELEASE:
+            # One word suffices: of a case on hold it was not admitted.
+            await _issue(session, case, at, isps, under=await permitted(session, case, row.about, at))
         case Outcome.REJECT:
             await _conclude(session, case, row, Stage.CLOSED)
         case Outcome.RETURN:
@@ -219,7 +223,7 @@ async def _carry_out(
         case Outcome.REVOKE | Outcome.UPHOLD if order is not None:
             reason = EndReason.REVOKED if row.outcome == Outcome.REVOKE else EndReason.UPHELD
             # Its own end may have come before, while the engine was away.
-            first = min(End(at=at, reason=reason), _end(order), key=lambda end: end.at)
+            first = min(End(at=at, reason=reason), await end_to_come(session, order), key=lambda end: end.at)
             upheld = row.about if row.outcome == Outcome.UPHOLD else None
             await end_order(session, order, case, first, upheld=upheld, decision=row.id, actor=row.officer)
         case Outcome.DISMISS:
@@ -230,10 +234,10 @@ async def _carry_out(
         case Outcome.STAY if order is not None:
             await stay_order(session, order, case, at, about=row.about, decision=row.id, actor=row.officer)
         case Outcome.RESUME if order is not None:
-            _not_over(order, at)
+            await _not_over(session, order, at)
             await _resume(session, case, order, row, at)
         case Outcome.RENEW if order is not None:
-            _not_over(order, at)
+            await _not_over(session, order, at)
             docket = await _recount(session, case, row, officers)
             if len(docket.renewals) >= docket.approvals_needed:
                 await _renew(session, case, order, row, at)
@@ -241,15 +245,11 @@ async def _carry_out(
             raise Refused("not_under_review", f"a case cannot be decided by {other.value!r}")
 
 
-def _not_over(order: OrderRow, at: datetime) -> None:
+async def _not_over(session: AsyncSession, order: OrderRow, at: datetime) -> None:
     """What has come to its end is not lengthened, though the engine may not have got round to ending it."""
-    end = _end(order)
+    end = await end_to_come(session, order)
     if end.at <= at:
         raise Refused("not_in_force", f"the order was over at {end.at.isoformat()}")
-
-
-def _end(order: OrderRow) -> End:
-    return end_of(order.valid_until, order.lapses_at)
 
 
 async def _conclude(session: AsyncSession, case: CaseRow, row: DecisionRow, stage: Stage) -> None:
@@ -262,26 +262,31 @@ async def _conclude(session: AsyncSession, case: CaseRow, row: DecisionRow, stag
     await ledger.append(session, "review_concluded", body, case=case.id, actor=row.officer)
 
 
-async def _issue(session: AsyncSession, case: CaseRow, at: datetime, isps: Sequence[str]) -> OrderRow:
-    """Issue the order of a case, with a notice for every ISP."""
+async def _issue(
+    session: AsyncSession, case: CaseRow, at: datetime, isps: Sequence[str], under: StandingOrderRow | None = None
+) -> OrderRow:
+    """Issue the order of a case, with a notice for every ISP; ``under`` a standing order, which it cannot outlive."""
     snapshot, valid_from = case.snapshot(), at.astimezone(UTC).replace(microsecond=0)  # an order counts in seconds
     bundle = case.bundle or ""
     lapses = snapshot.due("lapse", valid_from) if snapshot.procedure.lapse else None
+    due = snapshot.due("order", valid_from)
     order = OrderRow(
         id=order_id(case.id, bundle),
         number=await _next_number(session, valid_from.year),
         case=case.id,
-        kind=OrderKind.ORDER.value,
+        kind=(OrderKind.RELEASE if under else OrderKind.ORDER).value,
+        standing_order=under.number if under else None,
         basis=snapshot.procedure.basis,
         bundle=bundle,
         valid_from=valid_from,
-        valid_until=snapshot.due("order", valid_from),
+        valid_until=min(due, under.ends_at()) if under else due,
         lapses_at=lapses,
         asked_at=valid_from,
     )
-    if _end(order).at <= now():
+    end = await end_to_come(session, order)
+    if end.at <= now():
         # After a long outage: nobody is told to block under an order whose end has passed.
-        raise Refused("order_over", f"the order would have been over at {_end(order).at.isoformat()}")
+        raise Refused("order_over", f"the order would have been over at {end.at.isoformat()}")
     session.add(order)
     await session.flush()
     approvals = await _carrying(session, case, Outcome.APPROVE, Outcome.RELEASE)
@@ -306,6 +311,8 @@ async def _issue(session: AsyncSession, case: CaseRow, at: datetime, isps: Seque
         "isps": list(isps),
         "until": order.valid_until.isoformat(),
     }
+    if under is not None:
+        body["standing_order"] = under.number
     await ledger.append(session, "order_issued", body, case=case.id)
     return order
 
@@ -364,7 +371,12 @@ async def _renew(session: AsyncSession, case: CaseRow, order: OrderRow, row: Dec
     if order.renewals >= snapshot.procedure.renewals:
         raise Refused("no_more_renewals", f"the order was renewed {order.renewals} times: no more is allowed")
     carried = await _carrying(session, case, Outcome.RENEW, round=order.renewals)
-    before, order.valid_until = order.valid_until, snapshot.due("renewal", order.valid_until)
+    before, until = order.valid_until, snapshot.due("renewal", order.valid_until)
+    if order.standing_order is not None:
+        until = min(until, (await session.get_one(StandingOrderRow, order.standing_order)).ends_at())
+        if until <= before:
+            raise Refused("outside_window", f"{order.standing_order} ends then too, and no release outlives it")
+    order.valid_until = until
     order.renewals, order.version = order.renewals + 1, order.version + 1
     session.add(order)
     state_version(session, order, DocumentKind.RENEWAL, at, carried)

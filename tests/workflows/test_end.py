@@ -17,7 +17,7 @@ from precinto.store import Store
 from precinto.store.orders import OrderRow
 from tests.authority import SECOND, Authority, open_authority, terms, until
 from tests.fakes import FakeIsp
-from tests.workflows.cases import LONG
+from tests.workflows.cases import LONG, PROTECTED
 
 
 async def in_force(authority: Authority, **changed: object) -> tuple[str, OrderRow]:
@@ -83,6 +83,18 @@ class TestLater:
         assert (first.version, second.version, last.version) == (1, 2, 3)
         assert (first.action, second.action, last.action) == (Action.BLOCK, Action.BLOCK, Action.RELEASE)
         assert second.valid_until == renewed.valid_until
+
+    async def test_a_case_on_hold_is_renewed_by_two(self, authority: Authority) -> None:
+        case = await authority.refer(PROTECTED, LONG)
+        await authority.under_review(case)
+        for officer in ("reviewer-1", "reviewer-2"):
+            await authority.decide(case, officer)
+        await authority.reached(case, Stage.VERIFICATION)
+        before = (await order_of(authority, case)).valid_until
+        assert (await authority.decide(case, "reviewer-1", Outcome.RENEW)).needed == 1
+        assert (await order_of(authority, case)).valid_until == before
+        assert (await authority.decide(case, "legal-head", Outcome.RENEW)).needed == 0
+        assert (await order_of(authority, case)).valid_until > before
 
     async def test_silence_renews_nothing(self, authority: Authority) -> None:
         case, order = await in_force(authority, order=2 * SECOND)

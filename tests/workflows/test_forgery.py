@@ -6,7 +6,9 @@ import asyncio
 import json
 import time
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from temporalio.client import WorkflowUpdateFailedError
 
 from precinto.domain.case import Closure, Stage
 from precinto.domain.model import digest
@@ -149,6 +151,24 @@ class TestBySignal:
         await authority.signal(case, kept.envelope)
         (refusal,) = await refusals(authority, case)
         assert refusal["code"] == "other_bundle"
+        await costs_nothing(authority, case)
+
+
+class TestMalformed:
+    """What does not even have the form of a decision."""
+
+    async def test_it_is_dropped_or_refused_and_costs_the_case_nothing(self, authority: Authority) -> None:
+        case = await authority.refer("y2mate.com", LONG)
+        await authority.under_review(case)
+        handle = authority.handle(case)
+        for junk in ("junk", {"v": 7}, {"envelope": "x" * 100_000}, ["a"], None, b"bytes"):
+            for signal in ("legal_review", "lapse", "no_such_signal"):
+                await handle.signal(signal, junk)
+            with pytest.raises(WorkflowUpdateFailedError):
+                await handle.execute_update("decide", junk)
+        for signal in ("legal_review", "lapse"):
+            await handle.signal(signal)
+            await handle.signal(signal, args=["two", "arguments"])
         await costs_nothing(authority, case)
 
 
