@@ -81,6 +81,8 @@ def world(sqlite_store: Store) -> World:
         intake=sqlite_store.intake,
         evidence=sqlite_store.evidence,
         review=sqlite_store.review,
+        gate=sqlite_store.gate,
+        documents=sqlite_store.documents,
         notification=sqlite_store.notification,
         verification=sqlite_store.verification,
         anchors=sqlite_store.anchors,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,15 +24,12 @@ from precinto.store import custody
 from precinto.store.evidence import bundles
 from tests.activities.conftest import World
 from tests.authority import referral
-from tests.fakes import OFFICERS
-from tests.store.steps import TERMS, file, open_case
-
-REVIEW_UNTIL = datetime(2026, 12, 1, tzinfo=UTC)
+from tests.store.steps import TERMS, decide, open_case
 
 
 def task(case: str, round: int = 1) -> CaptureTask:
     """The task of a round."""
-    return CaptureTask(case=case, round=round, review_until=REVIEW_UNTIL)
+    return CaptureTask(case=case, round=round)
 
 
 async def capture(world: World, case: str, round: int = 1) -> Sealed:
@@ -58,7 +55,8 @@ async def test_a_bundle_is_its_manifest_and_every_file_is_under_its_digest(world
     case = await open_case(world.store)
     sealed = await capture(world, case)
     written = await manifest(world, sealed)
-    assert (sealed.items, sealed.hold) == (2, False)
+    assert sealed.items == 2
+    assert (await world.store.gate.place(case)).due == sealed.due
     assert written.bundle_digest() == sealed.bundle == digest(written.canonical())
     item, weighed = written.items
     content = await world.ports.blobs.get(item.sha256)
@@ -123,7 +121,6 @@ async def test_a_site_that_is_down_is_a_sealed_failure_and_the_case_goes_on(worl
 async def test_a_target_that_no_crawler_can_visit_is_a_sealed_failure_too(world: World) -> None:
     one = referral("com.example.ripper", kind=TargetKind.MOBILE_APP)
     case = (await world.store.intake.register(one, (), "operator-1", TERMS)).case
-    await world.store.intake.accept(case)
     written = await manifest(world, await capture(world, case))
     assert written.failure == "there is no crawler for targets of kind mobile_app"
     assert [item.name for item in written.items] == ["proportionality.json"]
@@ -145,8 +142,7 @@ async def test_a_crawler_that_cannot_work_now_seals_nothing(world: World, monkey
 async def test_another_round_is_another_bundle_and_the_first_is_kept(world: World) -> None:
     case = await open_case(world.store)
     first = await capture(world, case)
-    returned = await file(world.store, case, first.bundle, "reviewer-1", Outcome.RETURN)
-    await world.store.review.conclude(case, returned.id, OFFICERS)
+    await decide(world.store, case, "reviewer-1", Outcome.RETURN)
     second = await capture(world, case, round=2)
     assert first.bundle != second.bundle
     assert [row.digest for row in await bundles(world.store.database, case)] == [first.bundle, second.bundle]
@@ -191,7 +187,7 @@ async def test_what_the_rules_find_holds_the_case(world: World) -> None:
     case = await open_case(world.store, target="gob.pe.example")
     lists = NO_LISTS.joined((ProtectedName(name="www.gob.pe.example", reason="state", source="a list"),))
     ports = dataclasses.replace(world.ports, guardlists=lists)
-    assert (await world.run(EvidenceActivities(ports).capture, task(case))).hold is True
+    await world.run(EvidenceActivities(ports).capture, task(case))
     assert (await world.store.review.docket(case)).hold is True
 
 

@@ -11,22 +11,22 @@ from sqlmodel import select
 
 from activities.notification import GIVE_UP_AFTER, NotificationActivities
 from precinto.contracts import Notified, OrderTask
-from precinto.domain.errors import NotVerified, Refused, Throttled, Unavailable
-from precinto.domain.notification import Action, Delivery, Notice, notice_id
+from precinto.domain.errors import NotFound, Refused, Throttled, Unavailable
+from precinto.domain.notification import Action, Delivery, Method, Notice, measure_id, notice_id
+from precinto.domain.review import Outcome
+from precinto.domain.verification import Ruling
 from precinto.store.orders import NoticeRow
 from tests.activities.conftest import World
-from tests.authority import decision
 from tests.fakes import FakeIsp
-from tests.store.steps import file, open_case, order_task, seal
+from tests.store.steps import TERMS, decide, issue, measured, open_case
 
 SECOND = timedelta(seconds=1)
 
 
 async def approved(world: World) -> OrderTask:
-    """A case that a reviewer has approved: the task that issues its order."""
+    """A case that a reviewer has approved: the task that tells of its order."""
     case = await open_case(world.store)
-    bundle = await seal(world.store, case)
-    return order_task(case, bundle, await file(world.store, case, bundle, "reviewer-1"))
+    return OrderTask(case=case, order=await issue(world.store, case))
 
 
 async def notify(world: World, task: OrderTask) -> Notified:
@@ -45,7 +45,7 @@ async def test_every_isp_is_told_once(world: World) -> None:
     assert await notify(world, task) == Notified(order=task.order, isps=2, delivered=2, undelivered=0)
     for name, isp in world.isps.items():
         (notice,) = isp.received
-        assert notice.id == notice_id(task.order, name, Action.BLOCK, 0)
+        assert notice.id == notice_id(task.order, 1, name, 0)
         assert isp.blocked == {"y2mate.com"}
 
 
@@ -74,7 +74,7 @@ async def test_a_crash_between_the_delivery_and_its_record_sends_the_same_notice
     monkeypatch.setattr(world.store.notification, "delivered", delivered)
     assert (await notify(world, task)).delivered == 2
     for name, isp in world.isps.items():
-        assert [n.id for n in isp.received] == [notice_id(task.order, name, Action.BLOCK, 0)] * 2
+        assert [n.id for n in isp.received] == [notice_id(task.order, 1, name, 0)] * 2
     assert set(acts.values()) == {1}
 
 
@@ -159,10 +159,54 @@ async def test_one_that_is_away_for_days_is_put_before_a_human(world: World) -> 
     assert (await states(world))["isp0"] == ("failed", 2)
 
 
-async def test_decisions_that_nobody_filed_issue_nothing_and_tell_nobody(world: World) -> None:
+async def test_a_stay_is_told_as_a_release_and_its_end_as_a_block(world: World) -> None:
+    task = await approved(world)
+    await notify(world, task)
+    for officer, outcome in (("duty-1", Outcome.STAY), ("reviewer-1", Outcome.RESUME)):
+        await decide(world.store, task.case, officer, outcome)
+        assert (await notify(world, task)).delivered == 2
+        await notify(world, task)
+    for name, isp in world.isps.items():
+        assert [(n.action, n.version) for n in isp.received] == [
+            (Action.BLOCK, 1),
+            (Action.RELEASE, 2),
+            (Action.BLOCK, 3),
+        ]
+        assert [n.id for n in isp.received] == [notice_id(task.order, version, name, 0) for version in (1, 2, 3)]
+        assert isp.blocked == {"y2mate.com"}
+
+
+async def test_a_renewal_is_told_with_its_new_date(world: World) -> None:
+    task = await approved(world)
+    await notify(world, task)
+    await decide(world.store, task.case, "reviewer-1", Outcome.RENEW)
+    await notify(world, task)
+    for isp in world.isps.values():
+        before, after = isp.received
+        assert (after.action, after.version) == (Action.BLOCK, 2)
+        assert after.valid_until - before.valid_until == TERMS.span("renewal")
+
+
+async def test_who_does_not_hold_is_reminded_once_and_only_where_that_is_asked(world: World) -> None:
+    task = await approved(world)
+    await notify(world, task)
+    late = datetime.now(UTC) + 2 * TERMS.span("comply")
+    measure = measure_id(task.order, "y2mate.com", Method.DNS)
+    await world.store.verification.observe([measured(measure, "isp0", Ruling.NOT_BLOCKED, late)])
+    await notify(world, task)
+    assert [len(isp.received) for isp in world.isps.values()] == [1, 1]
+    for _ in range(2):
+        await notify(world, task.model_copy(update={"remind": True}))
+    assert [(n.reminder, n.reminds_of) for n in world.isps["isp0"].received] == [
+        (0, None),
+        (1, notice_id(task.order, 1, "isp0", 0)),
+    ]
+    assert len(world.isps["isp1"].received) == 1
+
+
+async def test_an_order_that_nobody_issued_tells_nobody(world: World) -> None:
     case = await open_case(world.store)
-    bundle = await seal(world.store, case)
-    with pytest.raises(NotVerified):
-        await notify(world, order_task(case, bundle, decision(case, bundle, "reviewer-1")))
+    with pytest.raises(NotFound):
+        await notify(world, OrderTask(case=case, order="not-issued"))
     assert not any(isp.received for isp in world.isps.values())
     assert await states(world) == {}
