@@ -32,6 +32,7 @@ from precinto.store.evidence import is_stamped
 from precinto.store.intake import CaseRow, barred_officers, load_case
 from precinto.store.officer_keys import key_in_force
 from precinto.store.orders import order_of
+from precinto.store.releases import permitted
 
 FRESH = timedelta(minutes=10)
 """How far the time that a statement gives may be from the moment at which it is filed."""
@@ -164,11 +165,19 @@ def _officers(decisions: Iterable[DecisionRow]) -> tuple[str, ...]:
 async def examined(
     session: AsyncSession, case: CaseRow, envelope: str, officers: Sequence[Officer], at: datetime
 ) -> tuple[Statement, str]:
-    """The statement of an envelope about a case, and the id of its key, if it is what it claims to be.
+    """The statement of an envelope about a case, and the id of its key; args and errors as :func:`signed_on`."""
+    return await signed_on(session, case.id, case.snapshot(), envelope, officers, at)
+
+
+async def signed_on(
+    session: AsyncSession, name: str, snapshot: Snapshot, envelope: str, officers: Sequence[Officer], at: datetime
+) -> tuple[Statement, str]:
+    """The statement of an envelope, and the id of its key, if it is what it claims to be.
 
     Args:
         session: The transaction.
-        case: The case that it must be about.
+        name: The case, or the standing order, that it must be about.
+        snapshot: The procedure that this runs under.
         envelope: The envelope.
         officers: The registry's officers.
         at: When it was filed: its key and its officer's role must have been in force then.
@@ -182,9 +191,8 @@ async def examined(
     except BadInput as error:
         raise Refused("malformed", str(error)) from error
     verify(envelope, await key_in_force(session, kid, statement.actor, at))
-    if statement.case != case.id:
-        raise Refused("other_case", f"the decision is on case {statement.case}, not on {case.id}")
-    snapshot = case.snapshot()
+    if statement.case != name:
+        raise Refused("other_case", f"the decision is on {statement.case}, not on {name}")
     entitled(officers, statement.actor, statement.outcome, at, statement.role, snapshot.procedure)
     for code in statement.grounds:
         try:
@@ -194,6 +202,21 @@ async def examined(
         if statement.outcome not in ground.outcomes:
             raise Refused("unknown_ground", f"{code} is not a ground to {statement.outcome.value}")
     return statement, kid
+
+
+def said_now(statement: Statement, reasons: str, moment: datetime) -> None:
+    """Whether a statement was signed just now, for these very reasons.
+
+    Raises:
+        Refused: ``reasons_missing``, ``other_reasons`` or ``stale``.
+    """
+    if not reasons.strip() or len(reasons) > LONGEST_REASONS:
+        reason = f"a decision states its reasons, in {LONGEST_REASONS} characters at most"
+        raise Refused("reasons_missing", reason)
+    if digest(reasons.encode()) != statement.reasons:
+        raise Refused("other_reasons", "the reasons are not those that were signed")
+    if abs(moment - statement.at) > FRESH:
+        raise Refused("stale", f"signed at {statement.at.isoformat()}: more than {FRESH} from now")
 
 
 class ReviewStore:
@@ -240,8 +263,8 @@ class ReviewStore:
 
         Raises:
             NotFound: No such case.
-            Refused: As :func:`examined` and :func:`precinto.domain.review.admit`; ``reasons_missing``,
-                ``other_reasons``, ``stale``, ``replayed``.
+            Refused: As :func:`examined`, :func:`said_now`, :func:`precinto.domain.review.admit` and, of a release,
+                :func:`permitted`; ``replayed``.
         """
         async with self._database.write() as session:
             row = await load_case(session, case)
@@ -250,13 +273,7 @@ class ReviewStore:
                 return known
             moment = now()
             statement, kid = await examined(session, row, envelope, officers, moment)
-            if not reasons.strip() or len(reasons) > LONGEST_REASONS:
-                reason = f"a decision states its reasons, in {LONGEST_REASONS} characters at most"
-                raise Refused("reasons_missing", reason)
-            if digest(reasons.encode()) != statement.reasons:
-                raise Refused("other_reasons", "the reasons are not those that were signed")
-            if abs(moment - statement.at) > FRESH:
-                raise Refused("stale", f"signed at {statement.at.isoformat()}: more than {FRESH} from now")
+            said_now(statement, reasons, moment)
             used = select(DecisionRow.id).where(DecisionRow.nonce == statement.nonce)
             if (await session.exec(used)).first() is not None:
                 raise Refused("replayed", "another decision has this nonce: nothing is signed twice alike")
@@ -282,6 +299,8 @@ class ReviewStore:
                 ticket=_new_ticket(),
             )
             admit(filed.said(), await docket_of(session, row))
+            if statement.outcome is Outcome.RELEASE:
+                await permitted(session, row, filed.about, moment)
             await _supersede(session, filed)
             session.add(filed)
             body = {
