@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
@@ -54,6 +55,8 @@ CALM = timedelta(milliseconds=200)
 """Between signals. A run cannot go on in another while signals keep coming: the server refuses to lose one."""
 
 BEFORE_REVIEW = frozenset({Stage.INTAKE, Stage.EVIDENCE})
+
+T = TypeVar("T", Signed, Lapse)
 
 
 @workflow.defn(name="EnforcementCase")
@@ -239,8 +242,8 @@ class EnforcementCase:
                 self._enter(Stage.VERIFICATION, self._due)
 
     # -------------------------------------------------------------------------------------- what people may say
-    # A message of null, of bytes or of nothing gets past the converter as it is, and an error here would hold up the
-    # case for good: each looks at what it got.
+    # Signals take whatever comes, and look at it themselves: a declared one that is sent null, bytes, nothing or one
+    # argument too many raises an error here, which would hold up the case for good.
 
     @workflow.update(name="decide")
     async def decide(self, filed: Filed) -> Admitted:
@@ -258,9 +261,10 @@ class EnforcementCase:
             raise _refusal("not_under_review", f"there is nothing to decide: the case is in {self._stage.value}")
 
     @workflow.signal(name="legal_review")
-    def legal_review(self, signed: Signed | None = None) -> None:
+    def legal_review(self, *said: object) -> None:
         """A decision as its officer signed it. A signal cannot be answered, so a refusal goes to the ledger."""
-        if not isinstance(signed, Signed):
+        signed = _one(Signed, said)
+        if signed is None:
             return
         moment = workflow.now()
         self._hurried = self._heard_at is not None and moment - self._heard_at < CALM
@@ -271,9 +275,9 @@ class EnforcementCase:
             self._dropped += 1
 
     @workflow.signal(name="lapse")
-    def lapse(self, lapse: Lapse | None = None) -> None:
+    def lapse(self, *said: object) -> None:
         """Verification found measures that do not hold."""
-        if isinstance(lapse, Lapse):
+        if lapse := _one(Lapse, said):
             self._lapses += lapse.measures
 
     @workflow.signal(name="changed")
@@ -361,6 +365,15 @@ class EnforcementCase:
 def _reached(place: Place) -> tuple[int, int, int]:
     """How far a case had come: a round never goes back, nor the version of its order, nor a stage within them."""
     return place.round, place.version, list(Stage).index(place.stage)
+
+
+def _one(kind: type[T], said: tuple[object, ...]) -> T | None:
+    """What a signal brought, if it is one of this kind."""
+    try:
+        (only,) = said
+        return kind.model_validate(only)
+    except ValueError:
+        return None
 
 
 def _refusal(code: str, reason: str) -> ApplicationError:
