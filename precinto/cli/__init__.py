@@ -13,11 +13,14 @@ from precinto.cli import (
     demo,
     evidence,
     guardlists,
+    hearings,
     machine,
     networks,
+    objections,
     officers,
     orders,
     procedures,
+    proceedings,
     records,
     subjects,
 )
@@ -60,6 +63,9 @@ app.add_typer(records.ledger_app, name="ledger")
 app.add_typer(subjects.subjects_app, name="subjects")
 app.add_typer(procedures.procedures_app, name="procedures")
 app.add_typer(officers.officers_app, name="officers")
+app.add_typer(objections.objections_app, name="objections")
+app.add_typer(hearings.hearings_app, name="hearings")
+app.add_typer(proceedings.proceedings_app, name="proceedings")
 
 
 def run(arguments: list[str]) -> int:
