@@ -53,7 +53,8 @@ MAY: MappingProxyType[Outcome | Deed, tuple[Role, ...]] = MappingProxyType(
         Outcome.RENEW: _DECIDERS,
         Outcome.UPHOLD: _DECIDERS,
         Outcome.DISMISS: _DECIDERS,
-        Outcome.ENACT: _DECIDERS,
+        # Who is both acts as the legal head, without whom no standing order is enacted.
+        Outcome.ENACT: (Role.LEGAL_HEAD, Role.REVIEWER),
     }
 )
 """The roles that each act needs one of; the first that an officer holds is the one in which they act."""
@@ -93,7 +94,7 @@ def entitling(act: Outcome | Deed, procedure: Procedure | None) -> tuple[Role, .
     if procedure is None:
         return MAY[act]
     match act:
-        case Outcome.APPROVE | Outcome.RENEW:
+        case Outcome.APPROVE | Outcome.RENEW | Outcome.ENACT:
             return tuple(role for role in MAY[act] if role in procedure.deciders)
         case Outcome.REVOKE | Outcome.STAY | Outcome.RESUME:
             return tuple(role for role in MAY[act] if role in procedure.revokers)

@@ -86,6 +86,10 @@ class TestTheTable:
         assert can(OFFICERS, "reviewer-2", Outcome.APPROVE, BEFORE) is Role.REVIEWER
         assert can(OFFICERS, "reviewer-2", Deed.REFER, BEFORE) is Role.OPERATOR
 
+    def test_who_is_reviewer_and_legal_head_enacts_as_the_head(self) -> None:
+        both = Officer(id="both", roles=(Role.REVIEWER, Role.LEGAL_HEAD))
+        assert can((both,), "both", Outcome.ENACT, BEFORE) is Role.LEGAL_HEAD
+
 
 class TestAbsence:
     """While a colleague is away, the deputy holds the colleague's roles too; not a moment before or after."""
@@ -120,7 +124,10 @@ class TestNarrowing:
     STRICT = PROCEDURE.model_copy(update={"deciders": (Role.LEGAL_HEAD,), "revokers": (Role.LEGAL_HEAD,)})
     WIDE = PROCEDURE.model_copy(update={"deciders": tuple(Role), "revokers": tuple(Role)})
 
-    @pytest.mark.parametrize("act", [Outcome.APPROVE, Outcome.RENEW, Outcome.REVOKE, Outcome.STAY, Outcome.RESUME])
+    @pytest.mark.parametrize(
+        "act",
+        [Outcome.APPROVE, Outcome.RENEW, Outcome.ENACT, Outcome.REVOKE, Outcome.STAY, Outcome.RESUME],
+    )
     def test_where_only_the_legal_head_decides(self, act: Outcome) -> None:
         assert can(OFFICERS, "legal-head", act, BEFORE, self.STRICT) is Role.LEGAL_HEAD
         with pytest.raises(Refused) as refused:
