@@ -1,4 +1,4 @@
-"""Intake happens at the desk, before a case's workflow exists; here is what a workflow asks when it takes a case up."""
+"""Intake happens at the desk, before a case has a workflow; here is what a run asks that takes a case up."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@
   art. 3(1) leaves out the hour of the event itself. A procedure that must do so states an hour more.)
 
 The Regulation also wants two working days in every period of two days or more (art. 3(5)); the procedures' own laws do
-not, and nothing here does. The citations of the Peruvian law are still to be checked by counsel. Each country's own law of procedure goes before
-the Regulation, which binds the Union's acts; it is cited because it says in one article what these laws share.
+not, and nothing here does. The citations of the Peruvian law are still to be checked by counsel. Each country's own
+law of procedure goes before the Regulation, which binds the Union's acts; it is cited because it says in one article
+what these laws share.
 """
 
 from __future__ import annotations
