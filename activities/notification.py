@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from temporalio import activity
 
+from activities.documents import Clerk
 from activities.heartbeat import beating
 from precinto import stubs
 from precinto.contracts import Notified, OrderTask
@@ -24,18 +25,20 @@ log = structlog.get_logger(__name__)
 
 
 class Courier:
-    """Delivers the open notices of an order, each through its ISP's channel."""
+    """Delivers the open notices of an order, each with its letter, through its ISP's channel."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
+        self._clerk = Clerk(ports)
 
     async def deliver(self, order: str) -> None:
         """Deliver what is still to be delivered; what lifts a block goes first.
 
         Raises:
-            Unavailable: Some ISPs did not answer; the others have been told and will not be told again.
+            Unavailable: Some ISPs did not answer, or a block has no document yet; the others have been told and will
+                not be told again.
         """
-        notices = await self._ports.notification.undelivered(order)
+        notices, held = await self._clerk.enclose(order, await self._ports.notification.undelivered(order))
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def one(notice: OpenNotice) -> Unavailable | None:
@@ -46,7 +49,9 @@ class Courier:
         if away:
             waits = [error.retry_after for error in away if isinstance(error, Throttled)]
             reason = f"{len(away)} of {len(notices)} notices are undelivered; the first: {away[0]}"
-            raise Throttled(reason, min(waits)) if len(waits) == len(away) else Unavailable(reason)
+            raise Throttled(reason, min(waits)) if len(waits) == len(away) and not held else Unavailable(reason)
+        if held:
+            raise Unavailable(held[0])
 
     async def _one(self, open_notice: OpenNotice) -> Unavailable | None:
         notice, repository = open_notice.notice, self._ports.notification

@@ -19,6 +19,7 @@ from precinto.adapters.crawlers.web.crawler import WebCrawler
 from precinto.adapters.investigators.bootstrap import SHIPPED
 from precinto.adapters.investigators.investigator import TargetInvestigator
 from precinto.adapters.probers.dns import DnsProber
+from precinto.adapters.seals.document import DocumentSigner
 from precinto.adapters.seals.identity import CERTIFICATES, KEY
 from precinto.adapters.seals.key_file import FileKeySealer
 from precinto.adapters.timestamps.rfc3161 import Rfc3161Timestamper
@@ -29,6 +30,7 @@ from precinto.loopback import refuse_non_loopback
 from precinto.ports import Ports
 from precinto.recipes import read_recipes
 from precinto.registry import read_registry
+from precinto.reports.chancery import TypstChancery
 from precinto.settings import Settings
 from precinto.store import Database, Store
 
@@ -57,6 +59,7 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
         timeout=CAPTURE_LIMIT,
     )
     crawler = pages(recipes=read_recipes(settings.recipes))
+    key, certificates = settings.sealing_folder / KEY, settings.sealing_folder / CERTIFICATES
     apps = AppCrawler(pages(recipes=read_recipes(settings.recipes / "apps")))
     try:
         yield Ports(
@@ -76,7 +79,8 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
                 bootstrap=settings.rdap or SHIPPED,
                 ca=settings.lab_ca,
             ),
-            sealer=FileKeySealer(settings.sealing_folder / KEY, settings.sealing_folder / CERTIFICATES),
+            sealer=FileKeySealer(key, certificates),
+            chancery=TypstChancery(DocumentSigner(key, certificates)),
             timestampers=tuple(
                 Rfc3161Timestamper(one.name, one.url, one.ca_file) for one in registry.timestamp_authorities
             ),
@@ -87,6 +91,7 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
             evidence=store.evidence,
             review=store.review,
             gate=store.gate,
+            documents=store.documents,
             notification=store.notification,
             verification=store.verification,
             anchors=store.anchors,

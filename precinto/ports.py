@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Protocol
 
 from precinto.contracts import Admissions, AdmitTask, EndTask, Place, Sealed
-from precinto.domain.case import Closure
+from precinto.domain.case import Closure, Stage
 from precinto.domain.evidence import Finding, Manifest, Missing
 from precinto.domain.guards import GuardLists, ProtectedName
 from precinto.domain.intake import Referral, Service, Target, TargetKind
 from precinto.domain.ledger import Anchor
 from precinto.domain.model import Digest, Instant, Value
 from precinto.domain.notification import Delivery, Notice
-from precinto.domain.procedures import Snapshot
+from precinto.domain.order_document import AuthorityCard, OrderDocument, Paper
+from precinto.domain.procedures import Language, Snapshot
 from precinto.domain.proportionality import TargetFacts
 from precinto.domain.review import Officer
 from precinto.domain.verification import Facts, Standing, Verdict
@@ -156,6 +157,44 @@ class Sealer(Protocol):
         ...
 
 
+class DocumentSigner(Protocol):
+    """Signs order documents for the authority."""
+
+    async def sign(self, content: bytes) -> str:
+        """The content (canonical JSON) with a signature and the signer's certificates: compact JWS (RFC 7515).
+
+        Raises:
+            Unavailable: The key cannot be used now.
+        """
+        ...
+
+
+class Written(Value):
+    """An order document as it was just made.
+
+    Attributes:
+        content: Digest of the JSON that is signed.
+        jws: The signed JSON.
+        pdf: The letter.
+    """
+
+    content: Digest
+    jws: str
+    pdf: bytes
+
+
+class Chancery(Protocol):
+    """Writes the documents of orders."""
+
+    async def write(self, paper: Paper, language: Language) -> Written:
+        """The letter and the signed JSON of a version of an order, in one language.
+
+        Raises:
+            Unavailable: The key cannot be used now.
+        """
+        ...
+
+
 class Timestamper(Protocol):
     """A time-stamp authority (RFC 3161)."""
 
@@ -247,12 +286,14 @@ class Isp(Value):
         name: Its name.
         resolvers: Its resolvers, ``address:port``.
         channel: Name of the channel its notices go through.
+        language: In which it gets orders.
     """
 
     id: str
     name: str
     resolvers: tuple[str, ...]
     channel: str
+    language: Language = "es"
 
 
 class Registry(Protocol):
@@ -261,6 +302,11 @@ class Registry(Protocol):
     @property
     def authority(self) -> str:
         """Id of the authority."""
+        ...
+
+    @property
+    def card(self) -> AuthorityCard:
+        """The authority, as its orders name it."""
         ...
 
     @property
@@ -302,6 +348,52 @@ class CaseSignals(Protocol):
 
     async def lapsed(self, case: str, measures: int) -> None:
         """Tell a case that measures have lapsed; a case that has ended in the meantime is no error."""
+        ...
+
+    async def changed(self, case: str) -> None:
+        """Have a case look at its files, which say something new by no decision of its own; ended is no error.
+
+        Raises:
+            Unavailable: The engine does not answer.
+        """
+        ...
+
+
+class OpenCase(Value):
+    """A case that is not closed: what its run is started with, should it have lost it.
+
+    Attributes:
+        case: The case.
+        service: What the service does.
+        stage: Where it stands.
+        due: End of the term that runs now.
+        target: Its target.
+    """
+
+    case: str
+    service: Service
+    stage: Stage
+    due: Instant | None
+    target: str
+
+
+class CaseRuns(Protocol):
+    """The runs that carry the cases."""
+
+    async def lost(self, cases: Sequence[OpenCase]) -> Sequence[tuple[OpenCase, str]]:
+        """Those of these cases that no run carries, each with the id of the run that it had, or ``never started``.
+
+        Raises:
+            Unavailable: The engine does not answer.
+        """
+        ...
+
+    async def resume(self, case: OpenCase) -> None:
+        """Give a case a new run, which goes on where its files say it stands.
+
+        Raises:
+            Unavailable: The engine does not answer.
+        """
         ...
 
 
@@ -480,6 +572,50 @@ class NotificationRepository(Protocol):
         ...
 
 
+class Documented(Value):
+    """What was made of a version of an order; ``without``: its notices go out without any document."""
+
+    documents: tuple[OrderDocument, ...]
+    without: bool
+
+
+class Draft(Value):
+    """What the documents of a version of an order say, and in which languages they are made."""
+
+    paper: Paper
+    languages: tuple[Language, ...]
+
+
+class DocumentRepository(Protocol):
+    """The documents of orders: one for each version and language, made once."""
+
+    async def of(self, order: str, version: int) -> Documented:
+        """What was made of a version of an order.
+
+        Raises:
+            NotFound: No such order, or it never had this version.
+        """
+        ...
+
+    async def draft(self, order: str, version: int, card: AuthorityCard) -> Draft:
+        """What the documents of a version of an order say; the authority is named by ``card``.
+
+        Raises:
+            NotFound: No such order, or it never had this version.
+        """
+        ...
+
+    async def record(
+        self, order: str, version: int, documents: Sequence[OrderDocument]
+    ) -> tuple[OrderDocument, ...]:
+        """Record what was made of a version, and return what counts: what was recorded first."""
+        ...
+
+    async def missing(self, order: str, version: int) -> None:
+        """Put before a human that a document could not be made; what lifts a block goes without one. Idempotent."""
+        ...
+
+
 class Due(Value):
     """One measure to verify at one ISP."""
 
@@ -547,6 +683,63 @@ class VerificationRepository(Protocol):
         ...
 
 
+class WatchRepository(Protocol):
+    """What was not done in time, by the database alone."""
+
+    async def begin(self, moment: datetime, every: timedelta) -> datetime:
+        """Begin a round; returns since when rounds have followed in time. Before that, the engine was away."""
+        ...
+
+    async def done(self, moment: datetime) -> None:
+        """Note that a whole round is over."""
+        ...
+
+    async def missed(self, moment: datetime, since: datetime) -> Sequence[EndTask]:
+        """Orders beyond their end that nothing has ended in the time that it takes, oldest end first."""
+        ...
+
+    async def end(self, task: EndTask, moment: datetime) -> bool:
+        """End an order whose armed end did not fire; False where it has been ended, or lengthened, meanwhile.
+
+        Raises:
+            NotFound: No such order.
+            IllegalTransition: The case stands where no order can end: somebody wrote into the database.
+        """
+        ...
+
+    async def untold(self) -> Sequence[EndTask]:
+        """Orders that the watch has ended, with a release that an ISP still has to be told."""
+        ...
+
+    async def remind(self, moment: datetime) -> int:
+        """Remind the reviewers of each case at the parts of its term that its procedure names; how many reminders."""
+        ...
+
+    async def overdue(self, moment: datetime) -> int:
+        """Put objections and stays before a human whose term to be decided has passed; how many have."""
+        ...
+
+    async def unreached(self, moment: datetime) -> int:
+        """Put ISPs before a human that could not be told in time what an order asks of them; how many."""
+        ...
+
+    async def open_cases(self, opened_before: datetime) -> Sequence[OpenCase]:
+        """Every case that is not closed and has been open for a while, oldest first."""
+        ...
+
+    async def lost(self, case: str, run: str) -> bool:
+        """Note that a case had lost its run, once for each run; whether that was new."""
+        ...
+
+
+class EscalationRepository(Protocol):
+    """What is put before people, and before whom."""
+
+    async def address(self, officers: Sequence[Officer], moment: datetime) -> int:
+        """Put each escalation before officers who are there, and note before whom; how many were."""
+        ...
+
+
 class UnstampedAnchor(Value):
     """An anchor that waits for its time, and who has stamped it already."""
 
@@ -583,11 +776,16 @@ class Ports:
     timestampers: Sequence[Timestamper]
     prober: Prober
     blobs: BlobStore
+    chancery: Chancery
     signals: CaseSignals
+    runs: CaseRuns
     intake: IntakeRepository
     evidence: EvidenceRepository
     review: ReviewRepository
     gate: Gate
+    documents: DocumentRepository
     notification: NotificationRepository
     verification: VerificationRepository
     anchors: AnchorRepository
+    watch: WatchRepository
+    escalations: EscalationRepository

@@ -21,7 +21,7 @@ from precinto.domain.errors import BadInput, NotFound
 from precinto.domain.guards import ProtectedName
 from precinto.domain.model import Instant, Value
 from precinto.domain.order_document import AuthorityCard, Country
-from precinto.domain.procedures import Bilingual
+from precinto.domain.procedures import Bilingual, Language
 from precinto.domain.review import Absence, Officer, Role
 from precinto.endpoints import AddressPort
 from precinto.plugins import ChannelPlugin, ExistingFile, load_channel
@@ -76,6 +76,7 @@ class _Isp(Value):
     name: str = Field(min_length=1)
     resolvers: tuple[AddressPort, ...] = Field(min_length=1)
     channel: str
+    language: Language = "es"
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -154,7 +155,7 @@ class TomlRegistry:
             for o in file.officers
         )
         self.isps: Sequence[Isp] = tuple(
-            Isp(id=i.id, name=i.name, resolvers=i.resolvers, channel=i.channel) for i in file.isps
+            Isp(id=i.id, name=i.name, resolvers=i.resolvers, channel=i.channel, language=i.language) for i in file.isps
         )
         self.protected: Sequence[ProtectedName] = tuple(
             ProtectedName(name=p.name, reason=p.reason, source=p.source) for p in file.protected

@@ -208,6 +208,7 @@ class Authority:
             evidence=store.evidence,
             review=store.review,
             gate=store.gate,
+            documents=store.documents,
             notification=store.notification,
             verification=store.verification,
             anchors=store.anchors,

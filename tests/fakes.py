@@ -21,6 +21,8 @@ from precinto.domain.proportionality import Question, TargetFacts
 from precinto.domain.review import Officer, Role
 from precinto.domain.verification import Answer, Facts
 from precinto.ports import Archive, Capture, CapturedFile, Investigation, Isp, Stamp, Subject
+from precinto.reports.chancery import TypstChancery
+from tests.orders import CARD
 
 OFFICERS = (
     Officer(id="reviewer-1", roles=(Role.REVIEWER,)),
@@ -75,6 +77,13 @@ class FakeSealer:
         return b"signed " + digest(content).encode()
 
 
+class FakeDocumentSigner:
+    """Signs with a word; the letter beside it is a real one."""
+
+    async def sign(self, content: bytes) -> str:
+        return f"signed.{digest(content)}"
+
+
 @dataclass
 class FakeTimestamper:
     """A time-stamp authority that answers at once, or not at all while it is ``down``."""
@@ -120,6 +129,7 @@ class FakeRegistry:
     """A registry of fake ISPs; each ISP's resolver is written ``isp:53``."""
 
     authority = "autoridad"
+    card = CARD
     officers: Sequence[Officer] = OFFICERS
     protected: Sequence[ProtectedName] = (
         ProtectedName(name="gob.pe", reason="government", source="test list, 2026-11-24"),
@@ -181,11 +191,12 @@ class MemoryBlobs:
 
 
 def around_a_capture(timestampers: Sequence[FakeTimestamper]) -> dict[str, Any]:
-    """The ports of the evidence stage beside the crawler, where a test is about something else."""
+    """The ports of the evidence stage beside the crawler, and of documents, where a test is about something else."""
     return {
         "guardlists": NO_LISTS.joined(FakeRegistry.protected),
         "archiver": FakeArchiver(),
         "investigator": FakeInvestigator(),
         "sealer": FakeSealer(),
+        "chancery": TypstChancery(FakeDocumentSigner()),
         "timestampers": timestampers,
     }

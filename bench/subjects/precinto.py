@@ -207,6 +207,7 @@ class Precinto:
             intake=store.intake,
             evidence=_Evidence(database, Outbox(folder)),
             review=store.review,
+            documents=store.documents,
             notification=store.notification,
             verification=store.verification,
             anchors=store.anchors,

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from precinto.domain.model import Instant, Value
+from precinto.domain.order_document import Letter, OrderDocument
 
 _NAMESPACE = uuid.UUID("6f0d7f0a-4c5e-5d0e-9a39-0d7d6b0f5a11")
 
@@ -65,6 +66,8 @@ class Notice(Value):
         valid_from: When the order takes effect.
         valid_until: When it ends; a block may not outlive it.
         items: The measures.
+        documents: What was made of this version of the order, by language; none where a release goes without.
+        letter: The document itself, in the ISP's language.
     """
 
     id: str
@@ -77,6 +80,8 @@ class Notice(Value):
     valid_from: Instant
     valid_until: Instant
     items: tuple[Measure, ...]
+    documents: tuple[OrderDocument, ...] = ()
+    letter: Letter | None = None
 
     def document(self) -> dict[str, Any]:
         """The notice as ISPs read it: format ``precinto.notice`` version 1 (docs/reference/notice.md)."""
@@ -91,6 +96,7 @@ class Notice(Value):
             "from": self.valid_from.astimezone(UTC).isoformat(timespec="seconds"),
             "until": self.valid_until.astimezone(UTC).isoformat(timespec="seconds"),
             "items": [item.document() for item in self.items],
+            "documents": {one.language: {"jws": one.jws, "pdf": one.pdf} for one in self.documents},
         }
 
 

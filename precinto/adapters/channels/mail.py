@@ -1,4 +1,4 @@
-"""The e-mail that carries an order: a text that a person reads, and the notice itself for a machine."""
+"""The e-mail that carries an order: a text and the letter that a person reads, and the same for a machine."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def message_id(notice: str, sender: str) -> str:
 
 
 def compose(notice: Notice, sender: str, recipient: str, contact: str, now: datetime) -> EmailMessage:
-    """The mail of a notice; written again, it differs in its date only.
+    """The mail of a notice, with the order's letter and its signed form; written again, it differs in its date only.
 
     Args:
         notice: What is ordered.
@@ -64,6 +64,11 @@ def compose(notice: Notice, sender: str, recipient: str, contact: str, now: date
     text = _template().render(notice=notice, title=title, blocks=notice.action is Action.BLOCK, contact=contact)
     mail.set_content(text, cte="quoted-printable")
     mail.add_attachment(canonical_json(notice.document()), maintype="application", subtype="json", filename=ATTACHMENT)
+    if notice.letter is not None:
+        name = f"order-{notice.order}-v{notice.version}"
+        mail.add_attachment(notice.letter.pdf, maintype="application", subtype="pdf", filename=f"{name}.pdf")
+        signed = notice.letter.jws.encode("ascii")
+        mail.add_attachment(signed, maintype="application", subtype="jose", filename=f"{name}.jws")
     return mail
 
 

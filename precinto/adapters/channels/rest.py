@@ -115,7 +115,8 @@ class RestChannel:
             "Idempotency-Key": notice.id,
         }
         url = f"{self._options.url}/notices/{quote(notice.id, safe='')}"
-        content = canonical_json(notice.document())
+        signed = {"signed_order": notice.letter.jws} if notice.letter else {}
+        content = canonical_json(notice.document() | signed)
         # trust_env: neither a proxy nor a .netrc of this machine may get the order or replace the token.
         async with httpx.AsyncClient(
             verify=trusted, trust_env=False, follow_redirects=False, timeout=self._options.deadline_seconds
