@@ -39,6 +39,5 @@ def open_main_proceeding(
     if as_json:
         emit({"case": case, "order": order.number, "proceeding": order.proceeding, "until": order.valid_until})
     else:
-        stdout().print(
-            f"order {order.number} rests on proceeding {order.proceeding}, until {when(order.valid_until)} UTC"
-        )
+        until = when(order.valid_until)
+        stdout().print(f"order {order.number} rests on proceeding {order.proceeding}, until {until} UTC")

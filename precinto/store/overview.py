@@ -17,8 +17,10 @@ from precinto.domain.case import Stage
 from precinto.domain.model import Instant, Value
 from precinto.store.database import Database
 from precinto.store.evidence import BundleRow, EvidenceItemRow
+from precinto.store.hearings import HearingLine, hearing_lines
 from precinto.store.intake import CaseRow, FindingRow, ReferralRow, TargetRow, load_case
 from precinto.store.ledger import LedgerRow
+from precinto.store.objections import ObjectionLine, objection_lines
 from precinto.store.orders import AcknowledgementRow, MeasureRow, NoticeRow, OrderRow, StandingRow
 from precinto.store.review import DecisionRow, EscalationRow
 
@@ -68,12 +70,13 @@ class Placement(Value):
     Attributes:
         target: Host under order.
         isp: Id of the ISP.
-        notices: Every notice as ``action/reminder: state``.
+        notices: Every notice as ``v1 block: delivered``, with the order's version; a reminder says so.
         claim: The ISP's last word on it (a claim), or None.
         standing: What the measurements say (the fact).
         ruling: The newest verdict.
         measured_at: When it was measured last.
         differs: True where claim and fact differ.
+        overstay_seconds: How long it was blocked after it had to be open, as measured, in all.
     """
 
     target: str
@@ -84,6 +87,7 @@ class Placement(Value):
     ruling: str | None
     measured_at: Instant | None
     differs: bool
+    overstay_seconds: int
 
 
 class CaseFile(Value):
@@ -98,7 +102,9 @@ class CaseFile(Value):
     bundles: tuple[dict[str, Any], ...]
     items: tuple[dict[str, Any], ...]
     decisions: tuple[dict[str, Any], ...]
+    hearing: tuple[HearingLine, ...]
     orders: tuple[dict[str, Any], ...]
+    objections: tuple[ObjectionLine, ...]
     placements: tuple[Placement, ...]
     escalations: tuple[dict[str, Any], ...]
     ledger: tuple[LedgerLine, ...]
@@ -132,6 +138,7 @@ async def case_file(database: Database, case: str) -> CaseFile:
         standings = (await _standings(session, [case])).get(case, {})
         bundles = await _rows(session, BundleRow, col(BundleRow.case) == case)
         orders = await _rows(session, OrderRow, col(OrderRow.case) == case)
+        decisions = await _rows(session, DecisionRow, col(DecisionRow.case) == case)
         return CaseFile(
             case=_line(row, target, standings),
             opened_by=row.opened_by,
@@ -143,8 +150,10 @@ async def case_file(database: Database, case: str) -> CaseFile:
             items=_plain(
                 await _rows(session, EvidenceItemRow, col(EvidenceItemRow.bundle).in_([b.digest for b in bundles]))
             ),
-            decisions=_plain(await _rows(session, DecisionRow, col(DecisionRow.case) == case)),
-            orders=_plain(orders),
+            decisions=_plain(sorted(decisions, key=lambda d: d.submitted_at)),
+            hearing=tuple(await hearing_lines(session, case)),
+            orders=_plain(sorted(orders, key=lambda o: o.valid_from)),
+            objections=tuple(await objection_lines(session, case)),
             placements=await _placements(session, [order.id for order in orders]),
             escalations=_plain(await _rows(session, EscalationRow, col(EscalationRow.case) == case)),
             ledger=tuple(_ledger_line(r) for r in await _rows(session, LedgerRow, col(LedgerRow.case) == case)),
@@ -181,7 +190,7 @@ async def _standings(session: AsyncSession, cases: Sequence[str]) -> dict[str, d
 async def _placements(session: AsyncSession, orders: Sequence[str]) -> tuple[Placement, ...]:
     measures = await _rows(session, MeasureRow, col(MeasureRow.order).in_(orders))
     notices = await _rows(session, NoticeRow, col(NoticeRow.order).in_(orders))
-    notices.sort(key=lambda n: (n.action, n.reminder))
+    notices.sort(key=lambda n: (n.version, n.reminder))
     claims = await _rows(session, AcknowledgementRow, col(AcknowledgementRow.notice).in_([n.id for n in notices]))
     claims.sort(key=lambda claim: claim.at)
     placed: list[Placement] = []
@@ -194,15 +203,21 @@ async def _placements(session: AsyncSession, orders: Sequence[str]) -> tuple[Pla
                 Placement(
                     target=measure.target,
                     isp=row.isp,
-                    notices=tuple(f"{n.action}/{n.reminder}: {n.state}" for n in mine),
+                    notices=tuple(_said(notice) for notice in mine),
                     claim=claim,
                     standing=row.standing,
                     ruling=row.ruling,
                     measured_at=row.measured_at,
                     differs=claim == "enforced" and row.standing in {"lapsed", "overstaying"},
+                    overstay_seconds=row.overstay_seconds,
                 )
             )
     return tuple(sorted(placed, key=lambda p: (p.target, p.isp)))
+
+
+def _said(notice: NoticeRow) -> str:
+    reminder = f", reminder {notice.reminder}" if notice.reminder else ""
+    return f"v{notice.version} {notice.action}{reminder}: {notice.state}"
 
 
 def _line(case: CaseRow, target: str, standings: dict[str, str]) -> CaseLine:
