@@ -6,6 +6,7 @@ worker against a Temporal cluster and PostgreSQL (``docker-compose.yml``).
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import socket
@@ -22,14 +23,20 @@ from precinto import engine, stubs
 from precinto.adapters.seals.identity import issue_sealing_identity
 from precinto.devserver import server_command, temporal_binary
 from precinto.domain.errors import BadInput, Unavailable
-from precinto.ports import Registry
+from precinto.domain.intake import Service
+from precinto.ports import OpenCase, Registry
 from precinto.registry import read_registry
 from precinto.settings import Settings
 from precinto.store import Database
-from precinto.supervisor import Service, Supervisor, supervised
+from precinto.store.overview import CaseLine, case_lines
+from precinto.supervisor import Service as Process
+from precinto.supervisor import Supervisor, supervised
 
 TEMPORAL_PORTS = (7233, 8233)
 """Of frontend and UI, where they are free; else any free ones."""
+
+CASES_AT_ONCE = 20
+"""Open cases that are looked at together at the start."""
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -83,10 +90,11 @@ async def embedded(settings: Settings, progress: Progress) -> AsyncGenerator[Run
         if not settings.temporal_address:
             settings, ui = await _start_temporal(settings, one, ports, progress)
         client = await engine.connect(settings.temporal_address, settings.temporal_namespace)
-        await bootstrap(settings, client, registry)
+        if taken_up := await bootstrap(settings, client, registry):
+            progress(f"open cases without a run were taken up again: {taken_up}")
         progress("starting the worker")
         environment = settings.environment(secrets=True) | _bytecode(settings.home / "run" / "bytecode")
-        worker = Service("worker", [sys.executable, str(_ROOT / "worker.py")], environment)
+        worker = Process("worker", [sys.executable, str(_ROOT / "worker.py")], environment)
         started = datetime.now(UTC)
         await one.start(worker, lambda: engine.polled(client, stubs.CASES, since=started))
         announce(settings)
@@ -116,23 +124,49 @@ def _alone(settings: Settings) -> Generator[None]:
         yield
 
 
-async def bootstrap(settings: Settings, client: Client, registry: Registry) -> None:
-    """Bring database, search attributes and schedules to what this version needs; idempotent.
+async def bootstrap(settings: Settings, client: Client, registry: Registry) -> int:
+    """Bring database, search attributes, schedules and open cases to what this version needs; idempotent.
 
     Where there is no sealing identity, one for trials is issued; the authority's own, put there before, is kept.
+
+    Returns:
+        How many open cases had no run that this version can go on with, and got one.
     """
+    issue_sealing_identity(settings.sealing_folder, registry.authority)
+    await engine.register_attributes(client)
     database = Database(settings.database)
     try:
         await database.migrate()
+        taken_up = await take_up(client, database)
     finally:
         await database.close()
-    issue_sealing_identity(settings.sealing_folder, registry.authority)
-    await engine.register_attributes(client)
     vantages = [isp.id for isp in registry.isps]
     await engine.schedule_sweeps(client, vantages, timedelta(seconds=settings.sweep_seconds))
     ask_again = timedelta(seconds=settings.stamping_seconds)
     await engine.schedule_stamping(client, ask_again)
     await engine.schedule_anchoring(client, timedelta(seconds=settings.anchor_seconds), ask_again)
+    await engine.schedule_watch(client, timedelta(seconds=settings.watch_seconds))
+    return taken_up
+
+
+async def take_up(client: Client, database: Database) -> int:
+    """Give every open case a run that has none, or one of release 0.1 only: no end of an order is lost with a run.
+
+    Returns:
+        How many there were.
+    """
+    at_once = asyncio.Semaphore(CASES_AT_ONCE)
+
+    async def one(case: CaseLine) -> bool:
+        async with at_once:
+            if await engine.is_at_work(client, case.id):
+                return False
+            service = Service(case.service)
+            lost = OpenCase(case=case.id, service=service, stage=case.stage, due=case.due_at, target=case.target)
+            await engine.resume_case(client, lost)
+            return True
+
+    return sum(await asyncio.gather(*map(one, await case_lines(database, closed=False))))
 
 
 async def _start_temporal(
@@ -143,7 +177,7 @@ async def _start_temporal(
     port, ui_port = (ports.take(wanted) for wanted in TEMPORAL_PORTS)
     address = f"127.0.0.1:{port}"
     command = server_command(binary, address, ui_port, settings.home / "temporal.db")
-    await supervisor.start(Service("temporal", command), lambda: engine.ready(address, settings.temporal_namespace))
+    await supervisor.start(Process("temporal", command), lambda: engine.ready(address, settings.temporal_namespace))
     return settings.model_copy(update={"temporal_address": address}), f"http://127.0.0.1:{ui_port}"
 
 

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
@@ -29,6 +30,7 @@ from temporalio.client import (
     ScheduleSpec,
     ScheduleUpdate,
     ScheduleUpdateInput,
+    WorkflowExecutionStatus,
 )
 from temporalio.common import (
     SearchAttributePair,
@@ -52,11 +54,13 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from precinto import stubs
-from precinto.contracts import Anchored, AnchorTask, CaseStart, Lapse, Stamped, StampTask, SweepTask, Swept
+from precinto.contracts import Anchored, AnchorTask, CaseStart, Lapse, Stamped, StampTask, SweepTask, Swept, WatchTask
+from precinto.domain.case import BEFORE_ORDER
 from precinto.domain.errors import BadInput, CannotHere, NotYet, PrecintoError, Refused, Throttled, Unavailable
 from precinto.domain.intake import Service
 from precinto.domain.model import Value
 from precinto.domain.procedures import Snapshot
+from precinto.ports import OpenCase
 
 log = structlog.get_logger(__name__)
 
@@ -182,6 +186,45 @@ async def start_case(client: Client, case: str, terms: Snapshot, service: Servic
         log.info("case_already_ended", case=case)
 
 
+async def is_at_work(client: Client, case: str) -> bool:
+    """Whether a run carries a case that this release can go on with; one of release 0.1 it cannot."""
+    handle = client.get_workflow_handle(stubs.case_workflow(case))
+    try:
+        if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
+            return False
+        first = await anext(handle.fetch_history_events(page_size=1))
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    payloads = first.workflow_execution_started_event_attributes.input.payloads
+    try:
+        return CaseStart.model_validate_json(payloads[0].data).case == case
+    except (IndexError, ValidationError):
+        return False
+
+
+async def resume_case(client: Client, case: OpenCase) -> None:
+    """Give a case a new run, which goes on where its files say it stands; a run that it has is terminated."""
+    phase = stubs.INVESTIGATION if case.stage in BEFORE_ORDER else stubs.IN_FORCE
+    attributes: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(stubs.STAGE, phase),
+        SearchAttributePair(stubs.SERVICE, case.service.value),
+    ]
+    if case.due is not None:
+        attributes.append(SearchAttributePair(stubs.DUE, case.due.replace(microsecond=0)))
+    await client.start_workflow(
+        "EnforcementCase",
+        CaseStart(case=case.case, resumed=True),
+        id=stubs.case_workflow(case.case),
+        task_queue=stubs.CASES,
+        id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        search_attributes=TypedSearchAttributes(attributes),
+        static_summary=f"{case.target[:100]} ({case.service}, taken up again)",
+    )
+
+
 class TemporalSignals:
     """Port ``CaseSignals``."""
 
@@ -255,6 +298,11 @@ async def schedule_anchoring(client: Client, every: timedelta, ask_again: timede
     """
     task, often = AnchorTask(every=every), min(every, ask_again)
     await _schedule(client, "anchoring", "LedgerAnchoring", task, often, "Anchors of the ledger")
+
+
+async def schedule_watch(client: Client, every: timedelta) -> None:
+    """The schedule of the watch, created or brought up to date; idempotent."""
+    await _schedule(client, "watch", "CaseWatch", WatchTask(every=every), every, "The watch")
 
 
 async def _schedule(client: Client, name: str, workflow: str, task: Value, every: timedelta, summary: str) -> None:

@@ -99,7 +99,8 @@ def setup(
 def bootstrap(as_json: AsJson = False) -> None:
     """Bring an installation to this version.
 
-    Database, search attributes and sweep schedules, for installations with a Temporal cluster; 'up' does it itself.
+    Database, search attributes, sweep schedules and open cases that no run carries any more, for installations with
+    a Temporal cluster; 'up' does it itself.
     """
     from precinto import engine
     from precinto.domain.errors import BadInput
@@ -107,21 +108,23 @@ def bootstrap(as_json: AsJson = False) -> None:
     from precinto.registry import read_registry
     from precinto.settings import load_settings
 
-    async def run() -> Settings:
+    async def run() -> tuple[Settings, int]:
         settings = load_settings()
         if not settings.temporal_address:
             raise BadInput(
                 "PRECINTO_TEMPORAL_ADDRESS: needed here; on one machine, 'python starter.py up' does it all"
             )
         client = await engine.connect(settings.temporal_address, settings.temporal_namespace)
-        await bring_up(settings, client, read_registry(settings.registry))
-        return settings
+        return settings, await bring_up(settings, client, read_registry(settings.registry))
 
-    settings = asyncio.run(run())
+    settings, taken_up = asyncio.run(run())
     if as_json:
-        emit({"temporal": settings.temporal_address, "namespace": settings.temporal_namespace})
+        where = {"temporal": settings.temporal_address, "namespace": settings.temporal_namespace}
+        emit(where | {"taken_up": taken_up})
     else:
         say("database, search attributes and schedules are up to date")
+        if taken_up:
+            say(f"open cases without a run were taken up again: {taken_up}")
 
 
 def doctor(as_json: AsJson = False) -> int:

@@ -26,6 +26,10 @@ class Stage(StrEnum):
     CLOSED = "closed"
 
 
+BEFORE_ORDER = frozenset({Stage.INTAKE, Stage.EVIDENCE, Stage.REVIEW})
+"""Stages of the investigation."""
+
+
 class Closure(StrEnum):
     """Why a closed case is closed."""
 
