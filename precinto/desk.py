@@ -145,7 +145,7 @@ class Desk:
             case=case,
             subject=docket.bundle,
             outcome=outcome,
-            grounds=tuple(grounds) or _default(snapshot, outcome),
+            grounds=tuple(grounds) or default_grounds(snapshot, outcome),
             reasons=digest(reasons.encode()),
             about=about,
             actor=officer,
@@ -191,7 +191,7 @@ class Desk:
         return (await self._store.review.docket(case)).is_decidable
 
 
-def _default(snapshot: Snapshot, outcome: Outcome) -> tuple[str, ...]:
+def default_grounds(snapshot: Snapshot, outcome: Outcome) -> tuple[str, ...]:
     """The one ground that a procedure has for an outcome.
 
     Raises:

@@ -22,6 +22,7 @@ from precinto.cli import (
     procedures,
     proceedings,
     records,
+    standing,
     subjects,
 )
 from precinto.cli.output import Exit, exit_code, report, report_json
@@ -63,6 +64,7 @@ app.add_typer(records.ledger_app, name="ledger")
 app.add_typer(subjects.subjects_app, name="subjects")
 app.add_typer(procedures.procedures_app, name="procedures")
 app.add_typer(officers.officers_app, name="officers")
+app.add_typer(standing.standing_app, name="standing")
 app.add_typer(objections.objections_app, name="objections")
 app.add_typer(hearings.hearings_app, name="hearings")
 app.add_typer(proceedings.proceedings_app, name="proceedings")

@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.domain.case import Stage
 from precinto.domain.errors import NotFound, Refused
-from precinto.domain.model import Instant, Value
+from precinto.domain.model import Digest, Instant, Value
 from precinto.domain.orders import End, EndReason
 from precinto.domain.policy import Deed, can
-from precinto.domain.review import Officer, Outcome
+from precinto.domain.review import Officer, Outcome, Role
 from precinto.domain.standing_orders import Released, StandingOrder, StandingState, state_of, still_needed
 from precinto.domain.statements import Statement, statement_id
 from precinto.store import ledger
@@ -27,6 +26,33 @@ from precinto.store.intake import CaseRow, load_case
 from precinto.store.orders import OrderRow, end_order
 from precinto.store.releases import StandingDecisionRow, StandingOrderRow, enacting, end_to_come, released
 from precinto.store.review import said_now, signed_on
+
+
+class Signature(Value):
+    """That an officer enacted or revoked it; ``refusal``: why that does not count any more."""
+
+    id: str
+    officer: str
+    role: Role
+    outcome: Outcome
+    subject: Digest
+    grounds: tuple[str, ...]
+    reasons: str
+    envelope: str
+    key: str
+    signed_at: Instant
+    submitted_at: Instant
+    refusal: str | None
+
+
+class Resting(Value):
+    """An order that rests on it: in force from a moment until its end, the one to come where it has not ended."""
+
+    order: str
+    case: str
+    since: Instant
+    until: Instant
+    end_reason: EndReason | None
 
 
 class StandingFile(Value):
@@ -43,8 +69,8 @@ class StandingFile(Value):
         revoked_at: When it was revoked.
         needed: Officers who must still enact.
         released: How many cases were released under it: in all, and today.
-        decisions: Who has signed what; rows as the database holds them.
-        orders: The orders that rest on it: number, case, when it began, when and why it ended.
+        signatures: Who has signed what, in the order in which they did.
+        orders: The orders that rest on it, by number.
     """
 
     number: str
@@ -57,8 +83,8 @@ class StandingFile(Value):
     revoked_at: Instant | None
     needed: int
     released: Released
-    decisions: tuple[dict[str, object], ...]
-    orders: tuple[dict[str, object], ...]
+    signatures: tuple[Signature, ...]
+    orders: tuple[Resting, ...]
 
 
 class StandingOrderStore:
@@ -325,18 +351,21 @@ async def _file(session: AsyncSession, row: StandingOrderRow) -> StandingFile:
         revoked_at=row.revoked_at,
         needed=still_needed(await enacting(session, row)),
         released=await released(session, row.number, moment, order.snapshot.procedure.time_zone),
-        decisions=tuple(one.model_dump(exclude={"standing_order"}) for one in decisions),
-        orders=tuple(_rests(one) for one in orders),
+        signatures=tuple(_signature(one) for one in decisions),
+        orders=tuple(_resting(one) for one in orders),
     )
 
 
-def _rests(order: OrderRow) -> dict[str, object]:
-    until: datetime = order.ended_at or order.valid_until
-    return {
-        "order": order.number,
-        "case": order.case,
-        "from": order.valid_from,
-        "until": until,
-        "ended": order.ended_at is not None,
-        "end_reason": order.end_reason,
-    }
+def _signature(row: StandingDecisionRow) -> Signature:
+    kept = row.model_dump(exclude={"standing_order", "nonce", "grounds"})
+    return Signature.model_validate({**kept, "grounds": json.loads(row.grounds)})
+
+
+def _resting(row: OrderRow) -> Resting:
+    return Resting(
+        order=row.number,
+        case=row.case,
+        since=row.valid_from,
+        until=row.ended_at or row.valid_until,
+        end_reason=EndReason(row.end_reason) if row.end_reason else None,
+    )
