@@ -25,7 +25,7 @@ _Moment = sqlmodel.sql.sqltypes.UTCDateTime
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("cases") as cases:
+    with op.batch_alter_table("cases", recreate="never") as cases:
         cases.add_column(sa.Column("round", sa.Integer(), nullable=False, server_default="1"))
     op.execute('UPDATE cases SET round = COALESCE((SELECT MAX(a.round) FROM attempts a WHERE a."case" = cases.id), 1)')
     _rewrite("cases", "terms", _whole_procedure)
@@ -40,7 +40,8 @@ def upgrade() -> None:
         decisions.add_column(sa.Column("round", sa.Integer(), nullable=False, server_default="1"))
         decisions.create_unique_constraint(op.f("uq_decisions_nonce"), ["nonce"])
     _rewrite("decisions", "grounds", lambda basis: json.dumps([basis]))
-    with op.batch_alter_table("orders") as orders:
+    # Tables that others refer to are never made anew: on SQLite that deletes every row, and foreign keys forbid it.
+    with op.batch_alter_table("orders", recreate="never") as orders:
         orders.add_column(sa.Column("kind", _Text(length=10), nullable=False, server_default="order"))
         orders.add_column(sa.Column("standing_order", _Text(length=40), nullable=True))
         orders.add_column(sa.Column("renewals", sa.Integer(), nullable=False, server_default="0"))
@@ -49,7 +50,7 @@ def upgrade() -> None:
         orders.add_column(sa.Column("end_reason", _Text(length=16), nullable=True))
         orders.add_column(sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
         orders.add_column(sa.Column("asked_version", sa.Integer(), nullable=False, server_default="1"))
-        orders.add_column(sa.Column("asked_at", _Moment(), nullable=True))
+        orders.add_column(sa.Column("asked_at", _Moment(), nullable=False, server_default="1970-01-01 00:00:00+00:00"))
         orders.create_index(op.f("ix_orders_standing_order"), ["standing_order"])
     revoked = sa.true().compile(dialect=op.get_bind().dialect)
     op.execute(
@@ -58,25 +59,24 @@ def upgrade() -> None:
         f"asked_version = CASE WHEN ended_at IS NULL THEN 1 ELSE 2 END, "
         f"end_reason = CASE WHEN revoked = {revoked} THEN 'revoked' WHEN ended_at IS NULL THEN NULL ELSE 'expired' END"
     )
-    with op.batch_alter_table("orders") as orders:
-        orders.alter_column("asked_at", existing_type=_Moment(), nullable=False)
+    with op.batch_alter_table("orders", recreate="never") as orders:
         orders.drop_column("revoked")
-    with op.batch_alter_table("notices") as notices:
+    with op.batch_alter_table("notices", recreate="never") as notices:
         notices.add_column(sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
     op.execute("UPDATE notices SET version = 2 WHERE action = 'release'")
-    with op.batch_alter_table("standings") as standings:
+    with op.batch_alter_table("standings", recreate="never") as standings:
         standings.add_column(sa.Column("overstay_seconds", sa.Integer(), nullable=False, server_default="0"))
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("standings") as standings:
+    with op.batch_alter_table("standings", recreate="never") as standings:
         standings.drop_column("overstay_seconds")
-    with op.batch_alter_table("notices") as notices:
+    with op.batch_alter_table("notices", recreate="never") as notices:
         notices.drop_column("version")
-    with op.batch_alter_table("orders") as orders:
+    with op.batch_alter_table("orders", recreate="never") as orders:
         orders.add_column(sa.Column("revoked", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.execute(sa.text("UPDATE orders SET revoked = :yes WHERE end_reason = 'revoked'").bindparams(yes=True))
-    with op.batch_alter_table("orders") as orders:
+    with op.batch_alter_table("orders", recreate="never") as orders:
         orders.drop_index(op.f("ix_orders_standing_order"))
         for name in (
             "asked_at", "asked_version", "version", "end_reason", "stayed_at", "lapses_at", "renewals",
@@ -89,7 +89,7 @@ def downgrade() -> None:
         for name in ("round", "signed_at", "nonce", "key", "envelope", "about"):
             decisions.drop_column(name)
         decisions.alter_column("grounds", new_column_name="basis", type_=sa.String(100), existing_type=sa.Text())
-    with op.batch_alter_table("cases") as cases:
+    with op.batch_alter_table("cases", recreate="never") as cases:
         cases.drop_column("round")
     _rewrite("cases", "terms", _durations)
 
