@@ -174,9 +174,8 @@ def list_standing(as_json: AsJson = False) -> None:
     if as_json:
         emit([_line(one) for one in found])
         return
-    rows = table(
-        "number", "state", "from (UTC)", "until (UTC)", "released", "today", "title", fixed=("number", "state")
-    )
+    columns = ("number", "state", "from (UTC)", "until (UTC)", "released", "today", "title")
+    rows = table(*columns, fixed=columns[:4])
     for one in found:
         terms = one.order.terms
         total, day = (f"{used} of {cap}" for used, cap in _used(one))
@@ -205,18 +204,14 @@ def show(number: Number, as_json: AsJson = False) -> None:
     for name, allowed in terms.scope.model_dump(mode="json").items():
         out.print(f"{name:<9} {', '.join(allowed)}", soft_wrap=True)
     out.print(f"drafted   {when(one.drafted_at)} by {', '.join(one.drafted_by)}\n")
-    signed = table(
-        "signed (UTC)", "officer", "role", "outcome", "counts", "reasons", fixed=("signed (UTC)", "officer")
-    )
-    for by in one.decisions:
-        counts = by["refusal"] or ("yes" if by["subject"] == one.digest else "of an earlier draft")
-        said = (by["officer"], by["role"], by["outcome"], counts, by["reasons"])
-        signed.add_row(f"{by['submitted_at']:%Y-%m-%d %H:%M:%S}", *map(str, said))
+    signed = table("signed (UTC)", "officer", "role", "outcome", "counts", "reasons", fixed=("signed (UTC)",))
+    for by in one.signatures:
+        counts = by.refusal or ("yes" if by.subject == one.digest else "of an earlier draft")
+        signed.add_row(when(by.submitted_at), by.officer, by.role, by.outcome, counts, by.reasons)
     out.print(signed)
-    orders = table("order", "case", "from (UTC)", "until (UTC)", "end", fixed=("order", "case"))
+    orders = table("order", "case", "from (UTC)", "until (UTC)", "ended", fixed=("order", "case"))
     for order in one.orders:
-        from_until = (f"{order[key]:%Y-%m-%d %H:%M:%S}" for key in ("from", "until"))
-        orders.add_row(str(order["order"]), str(order["case"]), *from_until, str(order["end_reason"] or ""))
+        orders.add_row(order.order, order.case, when(order.since), when(order.until), order.end_reason or "")
     if one.orders:
         out.print("")
         out.print(orders)
