@@ -17,6 +17,7 @@ from precinto.domain.evidence import NO_LISTS
 from precinto.domain.guards import ProtectedName
 from precinto.domain.model import digest
 from precinto.domain.notification import Action, Delivery, Notice
+from precinto.domain.procedures import Language
 from precinto.domain.proportionality import Question, TargetFacts
 from precinto.domain.review import Officer, Role
 from precinto.domain.verification import Answer, Facts
@@ -126,7 +127,7 @@ class FakeIsp:
 
 
 class FakeRegistry:
-    """A registry of fake ISPs; each ISP's resolver is written ``isp:53``."""
+    """A registry of fake ISPs; each ISP's resolver is written ``isp:53``, and it reads Spanish unless told."""
 
     authority = "autoridad"
     card = CARD
@@ -139,10 +140,20 @@ class FakeRegistry:
 
     def __init__(self, isps: dict[str, FakeIsp]) -> None:
         self.fakes = isps
+        self.languages: dict[str, Language] = {}
 
     @property
     def isps(self) -> Sequence[Isp]:
-        return [Isp(id=name, name=name, resolvers=(f"{name}:53",), channel="fake") for name in self.fakes]
+        return [
+            Isp(
+                id=name,
+                name=name,
+                resolvers=(f"{name}:53",),
+                channel="fake",
+                language=self.languages.get(name, "es"),
+            )
+            for name in self.fakes
+        ]
 
     def channel(self, isp: str) -> FakeIsp:
         if isp not in self.fakes:
