@@ -31,6 +31,7 @@ from precinto.ports import Ports
 from precinto.recipes import read_recipes
 from precinto.registry import read_registry
 from precinto.reports.chancery import TypstChancery
+from precinto.runs import TemporalRuns
 from precinto.settings import Settings
 from precinto.store import Database, Store
 
@@ -87,6 +88,7 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
             prober=DnsProber(registry.control_resolvers, canary=registry.canary),
             blobs=blob_store(settings.blob_place),
             signals=TemporalSignals(client),
+            runs=TemporalRuns(client),
             intake=store.intake,
             evidence=store.evidence,
             review=store.review,
@@ -95,6 +97,8 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
             notification=store.notification,
             verification=store.verification,
             anchors=store.anchors,
+            watch=store.watch,
+            escalations=store.escalations,
         )
     finally:
         await crawler.close()

@@ -112,6 +112,34 @@ class Anchored(Value):
     waiting: int
 
 
+class WatchTask(Value):
+    """Go round once; rounds follow one another in this time."""
+
+    v: Literal[1] = 1
+    every: timedelta
+
+
+class Watched(Value):
+    """What a round of the watch found, in numbers.
+
+    Attributes:
+        ended: Orders that it ended, because their armed end did not fire.
+        reminders: Reminders to reviewers.
+        overdue: Objections and stays that wait for a decision beyond their term.
+        unreached: ISPs that could not be told in time.
+        resumed: Cases that had lost their run, and got another.
+        addressed: Escalations that were put before somebody.
+    """
+
+    v: Literal[1] = 1
+    ended: int
+    reminders: int
+    overdue: int
+    unreached: int
+    resumed: int
+    addressed: int
+
+
 class Escalation(Value):
     """The reviewers' term has passed at ``due`` and a human must be told; ``at`` is now."""
 

@@ -381,7 +381,7 @@ class CaseRuns(Protocol):
     """The runs that carry the cases."""
 
     async def lost(self, cases: Sequence[OpenCase]) -> Sequence[tuple[OpenCase, str]]:
-        """Those of these cases that no run carries, each with the id of the run that it had, or ``never started``.
+        """Those of these cases that no run carries, each with the id of the run that it had, or ``none``.
 
         Raises:
             Unavailable: The engine does not answer.
@@ -605,9 +605,7 @@ class DocumentRepository(Protocol):
         """
         ...
 
-    async def record(
-        self, order: str, version: int, documents: Sequence[OrderDocument]
-    ) -> tuple[OrderDocument, ...]:
+    async def record(self, order: str, version: int, documents: Sequence[OrderDocument]) -> tuple[OrderDocument, ...]:
         """Record what was made of a version, and return what counts: what was recorded first."""
         ...
 
@@ -728,7 +726,7 @@ class WatchRepository(Protocol):
         ...
 
     async def lost(self, case: str, run: str) -> bool:
-        """Note that a case had lost its run, once for each run; whether that was new."""
+        """Note that a case had lost its run, once for each run; False where the case was closed meanwhile."""
         ...
 
 

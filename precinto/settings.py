@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(default=900.0, gt=0, description="Seconds between two sweeps of a vantage.")
     stamping_seconds: float = Field(default=300.0, gt=0, description="Seconds between two rounds of late time stamps.")
     anchor_seconds: float = Field(default=86_400.0, gt=0, description="Seconds between two anchors of the ledger.")
+    watch_seconds: float = Field(default=60.0, gt=0, description="Seconds between two rounds of the watch.")
     vault: Path | None = Field(
         default=None,
         description="File with the installation's key to personal data; empty: below the home folder.",

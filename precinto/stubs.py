@@ -33,6 +33,8 @@ from precinto.contracts import (
     StampTask,
     SweepTask,
     Swept,
+    Watched,
+    WatchTask,
 )
 from precinto.domain.model import Value
 
@@ -157,10 +159,13 @@ STAMP: Stub[StampTask, Stamped] = Stub(
 ANCHOR: Stub[AnchorTask, Anchored] = Stub(
     "ledger.anchor", Anchored, "sweep", timedelta(minutes=15), heartbeat=_SILENCE
 )
+WATCH: Stub[WatchTask, Watched] = Stub(
+    "watch.round", Watched, "sweep", timedelta(minutes=15), queue=NOTICES, heartbeat=_SILENCE
+)
 ESCALATE: Stub[Escalation, Escalated] = Stub("review.escalate", Escalated, "database", 10 * _SECOND)
 ADMIT: Stub[AdmitTask, Admissions] = Stub("review.admit", Admissions, "database", 10 * _SECOND)
 NOTIFY: Stub[OrderTask, Notified] = Stub(
-    "notification.notify", Notified, "isp", timedelta(minutes=10), queue=NOTICES, heartbeat=_SILENCE
+    "notification.notify", Notified, "isp", timedelta(minutes=10), queue=NOTICES, heartbeat=_SILENCE, outlasts=True
 )
 END: Stub[EndTask, Ended] = Stub(
     "verification.end", Ended, "isp", timedelta(minutes=10), queue=NOTICES, heartbeat=_SILENCE, outlasts=True

@@ -34,6 +34,7 @@ from precinto.domain.procedures import Bilingual, Ground, Heard, Hearing, Kind, 
 from precinto.domain.review import Docket, Officer, Outcome, Role
 from precinto.domain.statements import Enrolment, Statement, new_nonce, public_text, sign, sign_enrolment
 from precinto.ports import Ports
+from precinto.runs import TemporalRuns
 from precinto.store import Store
 from precinto.store.intake import CaseRow
 from precinto.store.ledger import LedgerRow
@@ -204,6 +205,7 @@ class Authority:
             prober=self.prober,
             blobs=MemoryBlobs(),
             signals=engine.TemporalSignals(client),
+            runs=TemporalRuns(client),
             intake=store.intake,
             evidence=store.evidence,
             review=store.review,
@@ -212,6 +214,8 @@ class Authority:
             notification=store.notification,
             verification=store.verification,
             anchors=store.anchors,
+            watch=store.watch,
+            escalations=store.escalations,
         )
         self._cases: list[str] = []
 

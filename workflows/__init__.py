@@ -4,5 +4,6 @@ from workflows.anchoring import LedgerAnchoring
 from workflows.case import EnforcementCase
 from workflows.stamping import EvidenceStamping
 from workflows.sweep import VerificationSweep
+from workflows.watch import CaseWatch
 
-WORKFLOWS = [EnforcementCase, EvidenceStamping, LedgerAnchoring, VerificationSweep]
+WORKFLOWS = [CaseWatch, EnforcementCase, EvidenceStamping, LedgerAnchoring, VerificationSweep]

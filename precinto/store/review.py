@@ -94,7 +94,10 @@ class DecisionRow(SQLModel, table=True):
 
 
 class EscalationRow(SQLModel, table=True):
-    """A term that has passed, for a human to act on; recorded as the system's, never as a person's act."""
+    """A term that has passed, for a human to act on; recorded as the system's, never as a person's act.
+
+    ``addressees`` is a JSON list of officers; None while nobody who is there was found, which the watch tries again.
+    """
 
     __tablename__ = "escalations"  # pyright: ignore[reportAssignmentType]
 
@@ -103,14 +106,19 @@ class EscalationRow(SQLModel, table=True):
     what: str = Field(max_length=30)
     subject: str = Field(max_length=200)
     at: datetime
+    addressees: str | None = Field(default=None, sa_type=Text)
+    seen_at: datetime | None = None
+    seen_by: str | None = Field(default=None, max_length=64)
 
 
-async def raise_escalation(session: AsyncSession, case: str, what: str, subject: str) -> None:
-    """Put something before a human, once."""
+async def raise_escalation(session: AsyncSession, case: str, what: str, subject: str) -> bool:
+    """Put something before a human, once; whether it was new."""
     name = str(uuid.uuid5(_NAMESPACE, f"{case}|{what}|{subject}"))
-    if await session.get(EscalationRow, name) is None:
-        session.add(EscalationRow(id=name, case=case, what=what, subject=subject, at=now()))
-        await ledger.append(session, "escalated", {"what": what, "subject": subject}, case=case)
+    if await session.get(EscalationRow, name) is not None:
+        return False
+    session.add(EscalationRow(id=name, case=case, what=what, subject=subject, at=now()))
+    await ledger.append(session, "escalated", {"what": what, "subject": subject}, case=case)
+    return True
 
 
 async def refuse(session: AsyncSession, case: str, decision: str, code: str) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from precinto.domain.errors import Unavailable
 from precinto.domain.intake import TargetKind
-from precinto.ports import Ports
+from precinto.ports import OpenCase, Ports
 from precinto.store import Store
 from tests.fakes import (
     FakeCrawler,
@@ -34,6 +35,30 @@ class Lapses:
     async def lapsed(self, case: str, measures: int) -> None:
         self.told.append((case, measures))
 
+    async def changed(self, case: str) -> None:
+        self.told.append((case, 0))
+
+
+class Runs:
+    """Port ``CaseRuns``: the cases of these tests have no run, so each is told which it has lost.
+
+    A fake, because nothing here runs a workflow; the real one is tested on a real server in ``tests/test_runs.py``.
+    """
+
+    def __init__(self) -> None:
+        self.without: dict[str, str] = {}
+        self.resumed: list[OpenCase] = []
+        self.down = False
+
+    async def lost(self, cases: Sequence[OpenCase]) -> Sequence[tuple[OpenCase, str]]:
+        if self.down:
+            raise Unavailable("Temporal does not answer")
+        return [(case, self.without[case.case]) for case in cases if case.case in self.without]
+
+    async def resume(self, case: OpenCase) -> None:
+        self.resumed.append(case)
+        del self.without[case.case]
+
 
 @dataclasses.dataclass
 class World:
@@ -46,6 +71,7 @@ class World:
         crawler: The crawler of domains.
         blobs: The blob store.
         lapses: What cases were told.
+        runs: Which cases have lost their run, and which were given another.
         timestampers: The time-stamp authorities.
     """
 
@@ -55,6 +81,7 @@ class World:
     crawler: FakeCrawler
     blobs: MemoryBlobs
     lapses: Lapses
+    runs: Runs
     timestampers: Sequence[FakeTimestamper]
 
     @staticmethod
@@ -69,7 +96,7 @@ class World:
 def world(sqlite_store: Store) -> World:
     """Two ISPs that obey."""
     isps = {name: FakeIsp() for name in ISPS}
-    crawler, blobs, lapses = FakeCrawler(), MemoryBlobs(), Lapses()
+    crawler, blobs, lapses, runs = FakeCrawler(), MemoryBlobs(), Lapses(), Runs()
     timestampers = (FakeTimestamper("uno"), FakeTimestamper("dos"))
     ports = Ports(
         registry=FakeRegistry(isps),
@@ -78,6 +105,7 @@ def world(sqlite_store: Store) -> World:
         prober=FakeProber(isps),
         blobs=blobs,
         signals=lapses,
+        runs=runs,
         intake=sqlite_store.intake,
         evidence=sqlite_store.evidence,
         review=sqlite_store.review,
@@ -86,6 +114,8 @@ def world(sqlite_store: Store) -> World:
         notification=sqlite_store.notification,
         verification=sqlite_store.verification,
         anchors=sqlite_store.anchors,
+        watch=sqlite_store.watch,
+        escalations=sqlite_store.escalations,
     )
     return World(
         ports=ports,
@@ -94,5 +124,6 @@ def world(sqlite_store: Store) -> World:
         crawler=crawler,
         blobs=blobs,
         lapses=lapses,
+        runs=runs,
         timestampers=timestampers,
     )
