@@ -21,7 +21,8 @@ from precinto.adapters.seals.key_file import EXPIRES_SOON, FileKeySealer
 from precinto.domain.errors import BadInput, CannotHere, PrecintoError, Unavailable
 from precinto.domain.evidence import STAMPS_NEEDED
 from precinto.domain.model import Value
-from precinto.domain.review import Role
+from precinto.domain.policy import MAY
+from precinto.domain.review import Outcome
 from precinto.ports import Registry
 from precinto.procedures import load_procedure
 from precinto.provision import CHROMIUM, PROGRAMS, Need
@@ -31,12 +32,13 @@ from precinto.settings import Settings
 from precinto.store import Database
 from precinto.store.ledger import BrokenChain, verify
 from precinto.store.officer_keys import OfficerKeyRow, OfficerKeyStore
+from precinto.store.watch import WatchStore, away_after
 
 _LAB_ONLY = ".test"  # a name that nobody can have (RFC 2606)
 
 LOW_DISK_BYTES = 2_000_000_000
 
-_DECIDING = {Role.REVIEWER, Role.LEGAL_HEAD, Role.DUTY_OFFICER}
+_DECIDING = {role for outcome in Outcome for role in MAY[outcome]}
 """Who needs a key: these sign decisions."""
 
 
@@ -198,6 +200,7 @@ async def _database(settings: Settings, registry: TomlRegistry | None) -> AsyncI
             yield Check(status=Status.OK, what="database", found=database.url.render_as_string())
             rows, _ = await verify(database)
             yield Check(status=Status.OK, what="ledger", found=f"{rows} rows, the chain holds")
+            yield _watch(settings, await WatchStore(database).last_round())
             if registry:
                 yield _officer_keys(registry, await OfficerKeyStore(database).keys())
         finally:
@@ -209,6 +212,17 @@ async def _database(settings: Settings, registry: TomlRegistry | None) -> AsyncI
         yield Check(
             status=Status.FAIL, what="database", found=str(error).splitlines()[0], hint="PRECINTO_DATABASE_URL"
         )
+
+
+def _watch(settings: Settings, last: datetime | None) -> Check:
+    """Whether the second net is in place: without it, an end that does not fire is missed by everybody."""
+    hint = "it needs 'up', or 'bootstrap' and a worker on the queue notify; Temporal's UI says how its last runs ended"
+    if last is None:
+        return Check(status=Status.WARN, what="watch", found="has not gone round yet", hint=hint)
+    found = f"went round last at {last:%Y-%m-%d %H:%M:%S} UTC"
+    if datetime.now(UTC) - last > away_after(timedelta(seconds=settings.watch_seconds)):
+        return Check(status=Status.WARN, what="watch", found=f"{found}, and is late", hint=hint)
+    return Check(status=Status.OK, what="watch", found=found)
 
 
 def _officer_keys(registry: TomlRegistry, keys: Sequence[OfficerKeyRow]) -> Check:

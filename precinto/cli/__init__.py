@@ -11,6 +11,7 @@ from typer._click.exceptions import ClickException  # typer brings a click of it
 from precinto.cli import (
     cases,
     demo,
+    escalations,
     evidence,
     guardlists,
     hearings,
@@ -64,6 +65,7 @@ app.add_typer(records.ledger_app, name="ledger")
 app.add_typer(subjects.subjects_app, name="subjects")
 app.add_typer(procedures.procedures_app, name="procedures")
 app.add_typer(officers.officers_app, name="officers")
+app.add_typer(escalations.escalations_app, name="escalations")
 app.add_typer(standing.standing_app, name="standing")
 app.add_typer(objections.objections_app, name="objections")
 app.add_typer(hearings.hearings_app, name="hearings")
