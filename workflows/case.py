@@ -17,7 +17,13 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    RetryState,
+    is_cancelled_exception,
+)
 from temporalio.workflow import ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
@@ -219,7 +225,7 @@ class EnforcementCase:
         try:
             return await ending
         except ActivityError as stopped:
-            if not is_cancelled_exception(stopped):
+            if not _was_stopped(stopped):
                 raise
             return None
 
@@ -235,7 +241,7 @@ class EnforcementCase:
             await telling
         except FailureError as fault:
             # An order that cannot be told must be seen, by a task that fails; its end is armed all the same.
-            if not is_cancelled_exception(fault):
+            if not _was_stopped(fault):
                 self._fault = fault
         else:
             if self._stage is Stage.NOTIFICATION:
@@ -374,6 +380,12 @@ def _one(kind: type[T], said: tuple[object, ...]) -> T | None:
         return kind.model_validate(only)
     except ValueError:
         return None
+
+
+def _was_stopped(fault: FailureError) -> bool:
+    """Whether an activity ended because it was to stop: at once, or with an attempt that would have been repeated."""
+    stopped = isinstance(fault, ActivityError) and fault.retry_state is RetryState.CANCEL_REQUESTED
+    return stopped or is_cancelled_exception(fault)
 
 
 def _refusal(code: str, reason: str) -> ApplicationError:

@@ -28,7 +28,9 @@ from tests.workflows.cases import LONG, PROTECTED, refused
 class SlowIsp(FakeIsp):
     """An ISP that takes its time over every notice, and minds being told the same while it reads."""
 
-    reading: Counter[str] = Counter()
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading: Counter[str] = Counter()
 
     async def deliver(self, notice: Notice) -> Delivery:
         """Take a notice, in a second and a half."""
@@ -55,7 +57,8 @@ class TestAFullHistory:
     """Thousands of events make a history slow to read. The server says so, and another run goes on."""
 
     @pytest.fixture(scope="class")
-    async def temporal(self, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[WorkflowEnvironment]:
+    @staticmethod
+    async def temporal(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[WorkflowEnvironment]:
         """A server that says so after 40 events."""
         async with temporal_server(tmp_path_factory.mktemp("temporal"), *SOON_FULL) as server:
             yield server
@@ -69,7 +72,11 @@ class TestAFullHistory:
             await asyncio.sleep(0.25)
             return await run_of(authority, case) != before
 
+        async def at_work() -> bool:
+            return (await authority.status(case)).stage is not Stage.INTAKE
+
         await until(another_run, "another run")
+        await until(at_work, "its first step")
 
     async def test_under_review_the_first_approval_still_counts(self, authority: Authority) -> None:
         case = await authority.refer(PROTECTED, terms(order=2 * SECOND))
@@ -233,7 +240,7 @@ class TestALostRun:
         assert (await authority.handle(closed).describe()).status is WorkflowExecutionStatus.COMPLETED
 
     async def test_a_run_of_release_0_1_gives_way(self, authority: Authority) -> None:
-        """It was begun with terms that this release keeps in the database, and with histories that it cannot replay."""
+        """It was begun with terms that are in the database now, and its history cannot be replayed."""
         case = await authority.refer("y2mate.com", LONG)
         bundle = await authority.under_review(case)
         await authority.handle(case).terminate("to put one of 0.1 in its place")
@@ -250,5 +257,5 @@ class TestALostRun:
         await authority.decide(case, "reviewer-1")
         await authority.reached(case, Stage.VERIFICATION)
         listed = (await authority.handle(case).describe()).typed_search_attributes
-        assert listed[stubs.SERVICE] == "stream_ripper"
+        assert listed[stubs.SERVICE] == "stream-ripper"
         assert timedelta(0) < listed[stubs.DUE] - (await authority.order(case)).valid_from  # type: ignore[union-attr]
