@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -20,7 +21,7 @@ from precinto.domain.model import canonical_json
 from precinto.domain.notification import Acknowledgement, Action, Claim, Delivery, Notice
 from tests.adapters.https_desk import TOKEN, Answer, HttpsDesk, answer, cut, drip, flood, hang, https_desk, status
 from tests.contract.channel_kit import ChannelContract
-from tests.contract.notices import new_target, notice
+from tests.contract.notices import LETTER, new_target, notice, with_letter
 
 
 @pytest.fixture
@@ -95,6 +96,14 @@ async def test_a_notice_is_put_under_its_id(desk: HttpsDesk, channel: RestChanne
         receipt=f"http 201 {sent.id}",
         acknowledgements=tuple(Acknowledgement(measure=m.id, claim=Claim.ENFORCED) for m in sent.items),
     )
+
+
+async def test_the_signed_order_goes_along(desk: HttpsDesk, channel: RestChannel, sent: Notice) -> None:
+    sent = with_letter(sent)
+    await channel.deliver(sent)
+    body = json.loads(desk.requests[0].body)
+    assert body == sent.document() | {"signed_order": LETTER.jws}
+    assert body["documents"]["en"] == {"jws": "a" * 64, "pdf": "b" * 64}
 
 
 async def test_the_token_is_read_when_it_is_used(desk: HttpsDesk, channel: RestChannel, folder: Path) -> None:

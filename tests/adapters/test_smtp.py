@@ -18,7 +18,7 @@ from precinto.domain.model import canonical_json
 from precinto.domain.notification import Action, notice_id
 from tests.adapters.mail_desk import DROP, HANG, LOSE, MailDesk, attachment_of, mail_desk
 from tests.contract.channel_kit import ChannelContract
-from tests.contract.notices import new_target, notice
+from tests.contract.notices import LETTER, new_target, notice, with_letter
 
 SENDER, RECIPIENT = "orders@autoridad.test", "abuse@isp.test"
 
@@ -96,6 +96,28 @@ async def test_the_mail_is_a_text_for_people_and_the_notice_for_a_machine(
         assert line in text.splitlines()
 
 
+async def test_the_order_goes_along_as_a_letter_and_signed(desk: MailDesk, channel: SmtpChannel) -> None:
+    sent = with_letter(notice(Action.BLOCK, "flvto.biz", order="2026-000001"))
+    await channel.deliver(sent)
+    (mail,) = desk.mails
+    assert attachment_of(mail) == canonical_json(sent.document())
+    attached = {part.get_filename(): (part.get_content_type(), part.get_content()) for part in mail.iter_attachments()}
+    assert attached["order-2026-000001-v1.pdf"] == ("application/pdf", LETTER.pdf)
+    assert attached["order-2026-000001-v1.jws"] == ("application/jose", LETTER.jws.encode())
+    body = mail.get_body(("plain",))
+    assert body is not None
+    assert "como carta en order-2026-000001-v1.pdf" in body.get_content()
+
+
+async def test_a_release_without_a_document_promises_none(desk: MailDesk, channel: SmtpChannel) -> None:
+    await channel.deliver(notice(Action.RELEASE, "flvto.biz"))
+    (mail,) = desk.mails
+    body = mail.get_body(("plain",))
+    assert body is not None
+    assert ".pdf" not in body.get_content()
+    assert [part.get_filename() for part in mail.iter_attachments()] == ["notice.json"]
+
+
 async def test_a_release_says_so(desk: MailDesk, channel: SmtpChannel) -> None:
     await channel.deliver(notice(Action.RELEASE, "flvto.biz"))
     body = desk.mails[0].get_body(("plain",))
@@ -109,7 +131,7 @@ async def test_a_reminder_belongs_to_the_first_mail(desk: MailDesk, channel: Smt
     await channel.deliver(sent)
     (mail,) = desk.mails
     assert mail["Subject"] == f"Recordatorio 2: Orden de bloqueo {sent.order}"
-    assert mail["References"] == f"<{notice_id(sent.order, 'isp', Action.BLOCK, 0)}@autoridad.test>"
+    assert mail["References"] == f"<{notice_id(sent.order, 1, 'isp', 0)}@autoridad.test>"
 
 
 async def test_the_contact_for_redress_can_be_another(desk: MailDesk, tmp_path: Path) -> None:

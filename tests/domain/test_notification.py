@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from precinto.domain.notification import Action, Measure, Method, Notice, measure_id, notice_id
+from precinto.domain.order_document import OrderDocument
 
 ORDER = "b1c9f0a2-0000-5000-8000-000000000001"
 PLAIN = st.text("abc0123456789-.", min_size=1, max_size=12)
@@ -85,7 +86,12 @@ class TestDocument:
                 {"measure": "m1", "target": "t1.example", "method": "dns"},
                 {"measure": "m2", "target": "t2.example", "method": "dns"},
             ],
+            "documents": {},
         }
+
+    def test_it_names_the_documents_of_its_version(self) -> None:
+        one = OrderDocument(language="es", content="c" * 64, jws="a" * 64, pdf="b" * 64)
+        assert notice(documents=(one,)).document()["documents"] == {"es": {"jws": "a" * 64, "pdf": "b" * 64}}
 
     def test_a_notice_without_a_time_zone_is_none(self) -> None:
         with pytest.raises(ValidationError, match="a time needs its time zone"):
