@@ -274,7 +274,8 @@ async def _stays(session: AsyncSession, row: ObjectionRow) -> list[StayRow]:
     return [
         stay
         for stay in rows
-        if (stay.until is None or stay.until > row.filed_at) and (dismissed_at is None or stay.since <= dismissed_at)
+        if (stay.until is None or stay.until > row.filed_at)
+        and (dismissed_at is None or stay.since <= dismissed_at or stay.about == row.id)
     ]
 
 

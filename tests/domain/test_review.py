@@ -163,6 +163,23 @@ class TestInForce:
         assert refusal(says(officer, Outcome.UPHOLD), in_force()) is None
         assert refusal(says("reviewer-2", Outcome.DISMISS), in_force()) is None
 
+    def test_nobody_dismisses_an_appeal_against_an_own_dismissal(self) -> None:
+        objected = in_force(dismissers=("reviewer-2",))
+        appealed = in_force(dismissers=("reviewer-2",), appeals=("objection-1",))
+        assert refusal(says("reviewer-2", Outcome.DISMISS), objected) is None
+        assert refusal(says("reviewer-2", Outcome.DISMISS), appealed) == "own_decision"
+        assert refusal(says("legal-head", Outcome.DISMISS), appealed) is None
+
+    def test_what_the_law_suspends_no_officer_resumes(self) -> None:
+        suspended = in_force(Stage.STAYED, appeals=("objection-1",), suspending=("objection-1",))
+        assert refusal(says("reviewer-2", Outcome.RESUME), suspended) == "appeal_pending"
+        assert refusal(says("reviewer-2", Outcome.RESUME), in_force(Stage.STAYED)) is None
+
+    def test_a_stay_is_about_an_objection_that_waits_or_about_none(self) -> None:
+        assert refusal(says("duty-1", Outcome.STAY, about="objection-2"), in_force()) == "no_such_objection"
+        assert refusal(says("duty-1", Outcome.STAY, about="objection-1"), in_force()) is None
+        assert refusal(says("duty-1", Outcome.STAY, about=None), in_force(objections=())) is None
+
 
 class TestDocket:
     """What is missing, and where there is something to decide."""
