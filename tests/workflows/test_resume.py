@@ -191,12 +191,12 @@ class TestALostRun:
         assert set(map(tuple, told(authority).values())) == {(Action.BLOCK, Action.RELEASE)}
 
     async def test_also_where_the_order_was_over_before(self, authority: Authority) -> None:
-        case = await authority.refer("y2mate.com", terms(order=SECOND))
+        case = await authority.refer("y2mate.com", terms(order=3 * SECOND))
         await authority.under_review(case)
         await authority.decide(case, "reviewer-1")
         await authority.reached(case, Stage.VERIFICATION)
         await authority.handle(case).terminate("by hand")
-        await asyncio.sleep(2)
+        await asyncio.sleep(3)
         assert await self.take_up(authority) == 1
         assert (await authority.closed(case)).closure is Closure.UNBLOCKED
         order = await authority.order(case)
