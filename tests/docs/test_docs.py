@@ -18,6 +18,7 @@ from precinto.cli import app, run
 from precinto.cli.output import Exit
 from precinto.domain import errors
 from precinto.domain.notification import Action, Measure, Notice, notice_id
+from precinto.domain.order_document import OrderDocument
 from precinto.domain.terms import Procedure, Term, Terms
 from precinto.plugins import Group, installed, load_channel
 from precinto.procedures import load_terms
@@ -164,14 +165,19 @@ class TestReference:
         shown = json.loads(re.findall(r"```json\n(.*?)```", page("notice.md"), re.DOTALL)[0])
         item = shown["items"][0]
         notice = Notice(
-            id=notice_id("order", shown["isp"], Action.BLOCK, 0),
+            id=notice_id("order", 1, shown["isp"], 0),
             order=shown["order"],
+            version=shown["version"],
             isp=shown["isp"],
             action=Action(shown["action"]),
             reminder=shown["reminder"],
             valid_from=shown["from"],
             valid_until=shown["until"],
             items=(Measure(id=item["measure"], target=item["target"]),),
+            documents=tuple(
+                OrderDocument(language=language, content="0" * 64, **digests)
+                for language, digests in shown["documents"].items()
+            ),
         )
         assert notice.document() | {"notice": ""} == shown | {"notice": ""}
         for key in shown:
