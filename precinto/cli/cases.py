@@ -184,14 +184,21 @@ def list_cases(
 
 
 def case_table(lines: list[CaseLine]) -> Table:
-    """The cases as a table for people."""
-    isps = sorted({isp for line in lines for isp in line.standings})
-    rows = table("case", "target", "stage", "due (UTC)", *isps, fixed=("case", "target", "due (UTC)"))
+    """The cases as a table for people; it fits a terminal of 80 columns."""
+    rows = table("case", "target", "stage", "due (UTC)", "at the ISPs", fixed=("case", "target"))
     for line in lines:
         stage = f"{line.stage} ({line.closure})" if line.closure else line.stage.value
         stage += ", on hold" if line.hold and not line.closure else ""
-        rows.add_row(line.id, line.target, stage, when(line.due_at), *(line.standings.get(isp, "") for isp in isps))
+        rows.add_row(line.id, line.target, stage, when(line.due_at), _at_isps(line.standings))
     return rows
+
+
+def _at_isps(standings: dict[str, str]) -> str:
+    """Standing by standing, the ISPs at which it stands so."""
+    found: dict[str, list[str]] = {}
+    for isp, standing in standings.items():
+        found.setdefault(standing, []).append(isp)
+    return "; ".join(f"{standing.replace('_', ' ')}: {', '.join(isps)}" for standing, isps in found.items())
 
 
 def show(case: Case, as_json: AsJson = False) -> None:
@@ -232,9 +239,14 @@ def decide(
     """
 
     async def act(here: Opened) -> dict[str, Any]:
+        from datetime import UTC, datetime
+
         from precinto.desk import Signatory
+        from precinto.domain.policy import can
         from precinto.domain.review import Outcome
 
+        # Before anybody is asked for a passphrase; the case's own procedure may be narrower.
+        can(here.registry.officers, officer, Outcome(outcome.value), datetime.now(UTC))
         desk, keys = await here.desk(), await here.store.officer_keys.keys(officer)
         key = signing_key(here.settings.keys_folder, officer, keys, passphrase_file or here.settings.passphrase_file)
         said = (case, Signatory(officer, key), Outcome(outcome.value), reason, tuple(grounds or ()), about)
@@ -246,7 +258,7 @@ def decide(
     if as_json or for_signal:
         emit(done)
     elif done["needed"]:
-        stdout().print(f"{case}: approved by {officer}; {done['needed']} more reviewer must approve, a different one")
+        stdout().print(f"{case}: {outcome.value} by {officer}; one more officer must {outcome.value}, a different one")
     else:
         stdout().print(f"{case}: {outcome.value} by {officer}; carried out now")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from precinto.cli import run
+from precinto.domain.statements import key_id
 from precinto.store import Store
-from tests.authority import Authority, open_authority
+from tests.authority import Authority, enrol, key_of, open_authority
 from tests.conftest import address
 from tests.fakes import OFFICERS, FakeIsp
 
@@ -28,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ISPS = ("isp0", "isp1")
 STAMPERS = ("uno", "dos")
 """Time-stamp authorities."""
+PASSPHRASE = "una contraseña de prueba"  # noqa: S105 - of keys that everybody can make (tests/authority.py)
 
 
 @dataclass(frozen=True)
@@ -117,12 +121,39 @@ def engine(temporal: WorkflowEnvironment, namespace: str, home: Path, monkeypatc
     return address(temporal)
 
 
+@pytest.fixture(scope="session")
+def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key file of each officer, under one passphrase; made by ``openssl``, whose form ours is."""
+    folder = tmp_path_factory.mktemp("keys")
+    folder.chmod(0o700)
+    for officer in OFFICERS:
+        key = key_of(officer.id)
+        path = folder / f"{officer.id}_{key_id(key.public_key())}.pem"
+        plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        command = ["openssl", "pkcs8", "-topk8", "-scrypt", "-passout", f"pass:{PASSPHRASE}", "-out", str(path)]
+        subprocess.run(command, input=plain, check=True, capture_output=True)
+        path.chmod(0o600)
+    return folder
+
+
 @pytest.fixture
-async def authority(engine: str, client: Client, database: Path) -> AsyncGenerator[Authority]:
+def keys(key_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the officers' keys, and a file with their passphrase in the settings."""
+    passphrase = tmp_path / "passphrase"
+    passphrase.touch(mode=0o600)
+    passphrase.write_text(f"{PASSPHRASE}\n")
+    monkeypatch.setenv("PRECINTO_KEYS", str(key_folder))
+    monkeypatch.setenv("PRECINTO_PASSPHRASE_FILE", str(passphrase))
+    return key_folder
+
+
+@pytest.fixture
+async def authority(engine: str, client: Client, database: Path, keys: Path) -> AsyncGenerator[Authority]:
     """The whole installation, with its workers. What runs beside them goes to a thread, see ``beside``."""
     from precinto.store import Database
 
     opened = Database(f"sqlite+aiosqlite:///{database}")
+    await enrol(Store(opened))
     async with open_authority(client, Store(opened), {isp: FakeIsp() for isp in ISPS}) as one:
         yield one
     await opened.close()

@@ -29,7 +29,7 @@ ERRORS = {
     BadInput("registry.toml: authority: Field required"): Exit.USAGE,
     BadTarget("no host name"): Exit.USAGE,
     NotFound("there is no case 'c-1'"): Exit.NOT_FOUND,
-    Refused("not_a_reviewer", "'operator-1' is not appointed to review"): Exit.REFUSED,
+    Refused("not_entitled", "'operator-1' is not appointed to approve"): Exit.REFUSED,
     IllegalTransition("illegal_transition", "no"): Exit.REFUSED,
     NotVerified("other_bundle", "no"): Exit.REFUSED,
     Unavailable("Temporal does not answer"): Exit.UNREACHABLE,

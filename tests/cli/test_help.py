@@ -39,13 +39,20 @@ def commands() -> list[list[str]]:
 
 def test_these_are_the_commands() -> None:
     assert {" ".join(words) for words in commands()} == {
-        "", "demo", "up", "setup", "bootstrap", "doctor", "refer", "cases", "show", "decide", "revoke", "sweep",
+        "", "demo", "up", "setup", "bootstrap", "doctor", "refer", "cases", "show", "decide", "sweep",
         "evidence", "evidence verify", "evidence export", "evidence open", "evidence custody", "evidence stamp",
         "evidence trust", "guardlists", "guardlists list", "guardlists check", "guardlists import",
         "networks", "networks import",
+        "order", "order verify",
+        "objections", "objections file", "objections list", "objections show",
+        "hearings", "hearings serve", "hearings answer", "hearings skip", "hearings ceased", "hearings show",
+        "proceedings", "proceedings open",
+        "standing", "standing draft", "standing enact", "standing list", "standing release", "standing revoke",
+        "standing show",
         "ledger", "ledger verify", "ledger export", "ledger anchor",
         "subjects", "subjects list", "subjects erase", "subjects rewrap",
         "officers", "officers list", "officers enrol", "officers revoke",
+        "procedures", "procedures check", "procedures list", "procedures show",
     }  # fmt: skip
 
 

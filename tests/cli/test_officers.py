@@ -173,6 +173,7 @@ class TestList:
             ["reviewer-2", "reviewer", "none"],
             ["legal-head", "legal_head", "none"],
             ["operator-1", "operator", "none"],
+            ["duty-1", "duty_officer", "none"],
         ]
 
     def test_who_has_left_the_registry_keeps_a_row(self, command: Command, enrol: Enrol, tmp_path: Path) -> None:
@@ -190,9 +191,9 @@ class TestTheDoctor:
         return found["status"], found["found"]
 
     def test_names_who_cannot_sign(self, command: Command, enrol: Enrol) -> None:
-        assert self.line(command) == ("warn", "without a key in force: reviewer-1, reviewer-2, legal-head")
-        keys = [enrol(officer).json["key"] for officer in ("reviewer-1", "reviewer-2", "legal-head")]
-        assert self.line(command) == ("ok", "3 officers can sign their decisions")
+        assert self.line(command) == ("warn", "without a key in force: reviewer-1, reviewer-2, legal-head, duty-1")
+        keys = [enrol(officer).json["key"] for officer in ("reviewer-1", "reviewer-2", "legal-head", "duty-1")]
+        assert self.line(command) == ("ok", "4 officers can sign their decisions")
         command("officers", "revoke", keys[1], "--as", "admin", "--reason", "lost")
         assert self.line(command) == ("warn", "without a key in force: reviewer-2")
 

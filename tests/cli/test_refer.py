@@ -127,7 +127,7 @@ class TestDryRun:
 
     def test_who_may_not_open_cases_is_told_before(self, command: Command) -> None:
         answer = command("refer", str(EXAMPLE), "--dry-run", "--as", "reviewer-1", "--json")
-        assert (answer.code, answer.error["code"]) == (4, "not_an_operator")
+        assert (answer.code, answer.error["code"]) == (4, "not_entitled")
 
 
 class TestBadRows:
@@ -212,7 +212,7 @@ def test_a_long_file_is_taken_in_page_by_page(command: Command, tmp_path: Path, 
 @pytest.mark.usefixtures("engine")
 def test_only_operators_refer(command: Command, database: Path) -> None:
     answer = command("refer", str(EXAMPLE), "--as", "reviewer-1", "--json")
-    assert (answer.code, answer.error["code"]) == (4, "not_an_operator")
+    assert (answer.code, answer.error["code"]) == (4, "not_entitled")
     assert counts(database) == NOTHING
 
 
