@@ -21,6 +21,7 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
 from precinto import engine, stubs
+from precinto.contracts import WatchTask
 from precinto.domain.case import Stage
 from precinto.domain.notification import Action
 from precinto.domain.review import Outcome
@@ -195,6 +196,13 @@ async def anchoring(authority: Authority) -> WorkflowHandle[Any, Any]:
     return await _only(authority, "LedgerAnchoring")
 
 
+async def watching(authority: Authority) -> WorkflowHandle[Any, Any]:
+    """One round of the watch."""
+    task = WatchTask(every=60 * SECOND)
+    await authority.client.execute_workflow("CaseWatch", task, id="watch", task_queue=stubs.CASES)
+    return authority.client.get_workflow_handle("watch")
+
+
 STORIES: dict[str, Story] = {
     story.__name__: story
     for story in (
@@ -214,6 +222,7 @@ STORIES: dict[str, Story] = {
         sweep,
         stamping,
         anchoring,
+        watching,
     )
 }
 

@@ -51,9 +51,16 @@ def tasks(path: Path) -> list[int]:
     return [int(event["eventId"]) for event in events if event["eventType"] == "EVENT_TYPE_WORKFLOW_TASK_STARTED"]
 
 
-@pytest.mark.parametrize("task", tasks(FOLDER / "held.json"))
-async def test_a_case_that_is_still_at_work_can_be_taken_up_at_any_task(task: int) -> None:
-    recorded = json.loads((FOLDER / "held.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        (name, task)
+        for name in ("held", "stayed_then_resumed", "continued_before", "continued")
+        for task in tasks(FOLDER / f"{name}.json")
+    ],
+)
+async def test_a_case_that_is_still_at_work_can_be_taken_up_at_any_task(name: str, task: int) -> None:
+    recorded = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     begun = json.dumps({"events": recorded["events"][:task]})
     await replayer().replay_workflow(WorkflowHistory.from_json("replay/begun", begun))
 
@@ -80,7 +87,14 @@ def test_together_they_give_every_command_that_a_workflow_can_give() -> None:
     recorded = "".join(map(readable, HISTORIES))
     every = {stub.name for stub in vars(stubs).values() if isinstance(stub, stubs.Stub)}
     assert {name for name in every if f'"{name}"' in recorded} == every
-    for event in ("TIMER_STARTED", "TIMER_CANCELED", "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", "UPDATE_COMPLETED"):
+    for event in (
+        "TIMER_STARTED",
+        "TIMER_CANCELED",
+        "ACTIVITY_TASK_CANCEL_REQUESTED",
+        "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES",
+        "UPDATE_COMPLETED",
+        "WORKFLOW_EXECUTION_CONTINUED_AS_NEW",
+    ):
         assert event in recorded
 
 
