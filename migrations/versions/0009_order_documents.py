@@ -56,11 +56,11 @@ def downgrade() -> None:
 
 
 def _state_what_there_is() -> None:
-    """Of an order that is there, its newest version: notices of it may still have to go out."""
+    """Of an order that is there, its first version and its newest: notices of them may still have to go out."""
     connection = op.get_bind()
     orders = _table(
-        "orders", "id", "case", "bundle", "kind", "version", "asked_at", "valid_until", "stayed_at", "ended_at",
-        "end_reason",
+        "orders", "id", "case", "bundle", "kind", "version", "valid_from", "asked_at", "valid_until", "stayed_at",
+        "ended_at", "end_reason",
     )  # fmt: skip
     decisions = _table("decisions", "id", "case", "bundle", "outcome", "state")
     versions = _table(
@@ -68,26 +68,32 @@ def _state_what_there_is() -> None:
         "issued_at",
     )  # fmt: skip
     for row in connection.execute(sa.select(orders)).mappings().all():
-        ended, stayed = row["ended_at"] is not None, row["stayed_at"] is not None
         approving = sa.select(decisions.c.id).where(
             decisions.c.case == row["case"],
             decisions.c.bundle == row["bundle"],
             decisions.c.outcome.in_(("approve", "release")),
             decisions.c.state == "admitted",
         )
-        carrying = [] if ended or stayed else sorted(connection.execute(approving).scalars())
-        connection.execute(
-            sa.insert(versions).values(
-                order=row["id"],
-                version=row["version"],
-                kind="end" if ended else "stay" if stayed else row["kind"],
-                valid_from=row["asked_at"],
-                valid_until=row["valid_until"],
-                end_reason=row["end_reason"] if ended else None,
-                decisions=json.dumps(carrying),
-                issued_at=row["asked_at"],
-            )
-        )
+        stated = {"order": row["id"], "valid_until": row["valid_until"], "end_reason": None}
+        first = stated | {
+            "version": 1,
+            "kind": row["kind"],
+            "valid_from": row["valid_from"],
+            "decisions": json.dumps(sorted(connection.execute(approving).scalars())),
+            "issued_at": row["valid_from"],
+        }
+        connection.execute(sa.insert(versions).values(first))
+        if row["version"] > 1:
+            ended, stayed = row["ended_at"] is not None, row["stayed_at"] is not None
+            newest = stated | {
+                "version": row["version"],
+                "kind": "end" if ended else "stay" if stayed else "resumption",
+                "valid_from": row["asked_at"],
+                "end_reason": row["end_reason"],
+                "decisions": "[]",
+                "issued_at": row["asked_at"],
+            }
+            connection.execute(sa.insert(versions).values(newest))
 
 
 def _table(name: str, *columns: str) -> sa.TableClause:

@@ -24,12 +24,14 @@ from precinto.store.orders import (
     NoticeRow,
     NoticeState,
     OrderRow,
+    OrderVersionRow,
     StandingRow,
     load_order,
     newest_notice,
     queue_notices,
     still_blocked,
 )
+from precinto.store.releases import end_to_come
 from precinto.store.review import raise_escalation
 from precinto.store.together import Together
 
@@ -48,6 +50,8 @@ class NotificationStore:
         async with self._database.read() as session:
             row = await load_order(session, order)
             queued = select(NoticeRow).where(NoticeRow.order == order, NoticeRow.state == NoticeState.QUEUED)
+            if await _is_over(session, row):
+                queued = queued.where(NoticeRow.action == Action.RELEASE)
             found = sorted(await session.exec(queued), key=lambda n: (n.action != Action.RELEASE, n.version))
             measures = await session.exec(select(MeasureRow).where(MeasureRow.order == order))
             others = await still_blocked(session, order) if row.is_lifted else {}
@@ -55,7 +59,20 @@ class NotificationStore:
                 Measure(id=m.id, target=m.target, method=Method(m.method), also_under=others.get(m.target))
                 for m in measures
             )
-            return [OpenNotice(notice=_notice(row, n, items), queued_at=n.queued_at) for n in found]
+            stated = await session.exec(select(OrderVersionRow).where(OrderVersionRow.order == order))
+            until = {version.version: version.valid_until for version in stated}
+            return [
+                OpenNotice(notice=_notice(row, n, until.get(n.version, row.valid_until), items), queued_at=n.queued_at)
+                for n in found
+            ]
+
+    async def is_open(self, notice: str) -> bool:
+        """Whether a notice that was looked up some time ago is still to be delivered."""
+        async with self._database.read() as session:
+            row = await session.get_one(NoticeRow, notice)
+            if row.state != NoticeState.QUEUED:
+                return False
+            return row.action == Action.RELEASE or not await _is_over(session, await load_order(session, row.order))
 
     async def delivered(self, notice: str, delivery: Delivery, at: datetime) -> None:
         """Record that a notice was delivered, and what the ISP said; idempotent.
@@ -130,6 +147,11 @@ class NotificationStore:
                 await _all_told(session, order)
 
 
+async def _is_over(session: AsyncSession, order: OrderRow) -> bool:
+    """Nobody is told to block after the end, though the engine may not have got round to ending the order."""
+    return order.ended_at is not None or (await end_to_come(session, order)).at <= now()
+
+
 @dataclass(frozen=True)
 class _Delivered:
     notice: str
@@ -190,7 +212,7 @@ async def _ask_again(session: AsyncSession, order: OrderRow, isp: str) -> None:
     )
 
 
-def _notice(order: OrderRow, row: NoticeRow, items: tuple[Measure, ...]) -> Notice:
+def _notice(order: OrderRow, row: NoticeRow, until: datetime, items: tuple[Measure, ...]) -> Notice:
     return Notice(
         id=row.id,
         order=order.number,
@@ -200,7 +222,7 @@ def _notice(order: OrderRow, row: NoticeRow, items: tuple[Measure, ...]) -> Noti
         reminder=row.reminder,
         reminds_of=notice_id(order.id, row.version, row.isp, 0) if row.reminder else None,
         valid_from=order.valid_from,
-        valid_until=order.valid_until,
+        valid_until=until,  # of its version: sent again after a renewal, it must be the same
         items=items,
     )
 

@@ -151,6 +151,15 @@ class TestWhatFollows:
         assert (await paper(store, order, 2)).kind is DocumentKind.STAY
 
 
+async def test_a_notice_says_until_when_its_own_version_goes(store: Store, case: str, order: str) -> None:
+    """One that is sent again after a renewal is the notice that it was, with the document that goes with it."""
+    (before, *_) = await store.notification.undelivered(order)
+    await decide(store, case, "reviewer-2", Outcome.RENEW, at=NOW + MINUTE)
+    notices = {(one.notice.isp, one.notice.version): one.notice for one in await store.notification.undelivered(order)}
+    assert notices[before.notice.isp, 1] == before.notice
+    assert notices[before.notice.isp, 2].valid_until == NOW + TERMS.span("order") + TERMS.span("renewal")
+
+
 class TestWhatWasMade:
     async def test_counts_once(self, store: Store, order: str) -> None:
         assert (await store.documents.of(order, 1)).documents == ()
@@ -206,7 +215,9 @@ async def _migrate(database: Database, version: str, *, down: bool = False) -> N
         await (await session.connection()).run_sync(move)
 
 
-async def test_orders_of_before_get_the_version_that_they_are_at(store: Store, case: str, order: str) -> None:
+async def test_orders_of_before_get_their_first_version_and_the_one_that_they_are_at(
+    store: Store, case: str, order: str
+) -> None:
     """Their notices may still have to go out; and going back loses no order."""
     stayed = await open_case(store, "flvto.biz")
     await issue(store, stayed, valid_from=NOW)
@@ -220,6 +231,8 @@ async def test_orders_of_before_get_the_version_that_they_are_at(store: Store, c
         rows = list(await session.exec(select(OrderVersionRow).order_by(col(OrderVersionRow.issued_at))))
     assert sorted((row.kind, row.version, row.end_reason) for row in rows) == [
         ("end", 2, "revoked"),
+        ("order", 1, None),
+        ("order", 1, None),
         ("order", 1, None),
         ("stay", 2, None),
     ]
