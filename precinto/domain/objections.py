@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -107,7 +107,7 @@ class Correction(Value):
     Attributes:
         lifted_at: When the ISPs were first asked to lift while it waited; None: never.
         open_at: When the last of them was measured open; None: not all were.
-        seconds: From its filing to then: 0 where the block was lifted and measured open already.
+        seconds: From its filing to then, a begun one as whole: 0 where it was lifted and measured open already.
         waiting: ISPs that were asked to lift and were not measured open.
     """
 
@@ -145,7 +145,7 @@ def correction(
     if waiting or not places:
         return Correction(lifted_at=lifted_at, waiting=waiting)
     open_at = max(filed_at, *(first[place] for place in places))
-    seconds = int((open_at - filed_at).total_seconds())
+    seconds = -((filed_at - open_at) // timedelta(seconds=1))
     return Correction(lifted_at=lifted_at, open_at=open_at, seconds=seconds)
 
 

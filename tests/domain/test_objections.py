@@ -43,9 +43,9 @@ class TestCorrection:
         assert found.minutes == 9
 
     def test_a_minute_that_has_begun_counts(self) -> None:
-        found = correction(FILED, [Lifting(at(0), None)], {("m", "isp0")}, [seen("isp0", 1.01)])
-        assert (found.seconds, found.minutes) == (60, 1)
-        assert correction(FILED, [Lifting(at(0), None)], {("m", "isp0")}, [seen("isp0", 1.1)]).minutes == 2
+        for minutes, counted in ((0.001, (1, 1)), (1, (60, 1)), (1.001, (61, 2))):
+            found = correction(FILED, [Lifting(at(0), None)], {("m", "isp0")}, [seen("isp0", minutes)])
+            assert (found.seconds, found.minutes) == counted
 
     def test_an_isp_that_was_not_measured_open_is_named(self) -> None:
         found = correction(FILED, [Lifting(at(5), None)], PLACES, [seen("isp0", 6)])
