@@ -18,6 +18,9 @@ from precinto.ports import OpenNotice, Ports
 AT_ONCE = 20
 """Notices in flight at the same time from one batch."""
 
+STALE = timedelta(seconds=1)
+"""A notice that waited longer, for its document or for its turn, is looked up again: its order may have ended."""
+
 GIVE_UP_AFTER = timedelta(days=3)
 """An ISP that cannot be reached this long is put before a human."""
 
@@ -38,11 +41,15 @@ class Courier:
             Unavailable: Some ISPs did not answer, or a block has no document yet; the others have been told and will
                 not be told again.
         """
+        looked_up = datetime.now(UTC)
         notices, held = await self._clerk.enclose(order, await self._ports.notification.undelivered(order))
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def one(notice: OpenNotice) -> Unavailable | None:
             async with limit:
+                waited = datetime.now(UTC) - looked_up
+                if waited > STALE and not await self._ports.notification.is_open(notice.notice.id):
+                    return None
                 return await self._one(notice)
 
         away = [away for away in await asyncio.gather(*map(one, notices)) if away is not None]

@@ -552,6 +552,10 @@ class NotificationRepository(Protocol):
         """
         ...
 
+    async def is_open(self, notice: str) -> bool:
+        """Whether a notice that was looked up some time ago is still to be delivered."""
+        ...
+
     async def delivered(self, notice: str, delivery: Delivery, at: datetime) -> None:
         """Record that a notice was delivered, and what the ISP said; idempotent."""
         ...

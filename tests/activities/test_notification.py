@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlmodel import select
 
+from activities import notification
 from activities.notification import GIVE_UP_AFTER, NotificationActivities
 from precinto.contracts import Notified, OrderTask
 from precinto.domain.errors import NotFound, Refused, Throttled, Unavailable
@@ -108,6 +109,28 @@ async def test_a_dead_isp_delays_no_other(world: World, monkeypatch: pytest.Monk
         with pytest.raises(Unavailable, match="1 of 2 notices are undelivered; the first: no route to host"):
             await notify(world, task)
     assert await states(world) == {"isp0": ("queued", 1), "isp1": ("delivered", 1)}
+
+
+async def test_who_waits_for_a_slow_isp_is_not_told_what_is_over_by_then(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One notice is under way at a time; while it is, the order is revoked."""
+    monkeypatch.setattr(notification, "AT_ONCE", 1)
+    monkeypatch.setattr(notification, "STALE", timedelta())
+    task, deliver = await approved(world), world.isps["isp0"].deliver
+
+    async def slow(notice: Notice) -> Delivery:
+        taken = await deliver(notice)
+        if notice.action is Action.BLOCK:
+            await decide(world.store, task.case, "reviewer-1", Outcome.REVOKE)
+        return taken
+
+    monkeypatch.setattr(world.isps["isp0"], "deliver", slow)
+    await notify(world, task)
+    assert world.isps["isp1"].received == []
+    await notify(world, task)
+    assert [isp.received[-1].action for isp in world.isps.values()] == [Action.RELEASE, Action.RELEASE]
+    assert [isp.blocked for isp in world.isps.values()] == [set(), set()]
 
 
 async def test_the_next_attempt_tries_the_untold_only(world: World) -> None:

@@ -91,6 +91,29 @@ class TestNotices:
         assert {one.notice.action for one in await store.notification.undelivered(order)} == {Action.RELEASE}
         assert (await notice(store, notice_id(order, 1, "isp0", 0))).state == "void"
 
+    async def test_no_block_is_offered_once_the_order_is_over_though_nothing_has_ended_it(
+        self, store: Store, case: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The engine was away when the order ended, and the notices are the first that it comes back to."""
+        order = await issue(store, case)
+        (first, _) = await store.notification.undelivered(order)
+        assert await store.notification.is_open(first.notice.id)
+        over = datetime.now(UTC) + ORDER
+        monkeypatch.setattr("precinto.store.notification.now", lambda: over)
+        assert await store.notification.undelivered(order) == []
+        assert not await store.notification.is_open(first.notice.id)
+        await end(store, case, order, over)
+        release, _ = await store.notification.undelivered(order)
+        assert release.notice.action is Action.RELEASE
+        assert await store.notification.is_open(release.notice.id)
+
+    async def test_what_was_looked_up_is_open_until_it_is_void(self, store: Store, case: str) -> None:
+        order = await issue(store, case)
+        (first, _) = await store.notification.undelivered(order)
+        assert await store.notification.is_open(first.notice.id)
+        await decide(store, case, "reviewer-2", Outcome.STAY)
+        assert not await store.notification.is_open(first.notice.id)
+
     async def test_a_block_that_arrives_after_the_end_is_released_again(self, store: Store, case: str) -> None:
         """The block was on its way when the order ended, and the ISP took it after it had taken the release."""
         order = await issue(store, case)
