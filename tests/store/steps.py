@@ -63,6 +63,13 @@ async def open_case(
     return (await store.intake.register(referral(target, kind=kind), findings, opened_by, terms)).case  # type: ignore[arg-type]
 
 
+async def referred(store: Store, target: str = "y2mate.com") -> str:
+    """A case that two referrals brought: two rows of the ledger, and no other."""
+    for reference in ("1", "2"):
+        registered = await store.intake.register(referral(target, reference), (), "operator-1", TERMS)
+    return registered.case
+
+
 AUTHORITIES = ("uno", "dos")
 """Time-stamp authorities."""
 

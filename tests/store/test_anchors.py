@@ -8,11 +8,11 @@ from datetime import timedelta
 from precinto.domain.ledger import GENESIS
 from precinto.domain.merkle import TreeHead
 from precinto.store import Store, ledger
-from tests.store.steps import filed_stamp, open_case
+from tests.store.steps import filed_stamp, referred
 
 
 async def test_an_anchor_states_the_newest_row_and_the_root_of_all_that_are_new(store: Store) -> None:
-    case = await open_case(store)
+    case = await referred(store)
     first = await store.anchors.anchor()
     rows, head = 2, ""
     async with store.database.read() as session:
@@ -24,7 +24,7 @@ async def test_an_anchor_states_the_newest_row_and_the_root_of_all_that_are_new(
     assert first is not None
     assert (first.anchor, first.first, first.last, first.prev) == (1, 1, rows, GENESIS)
     assert (first.head, first.root) == (head, tree.root())
-    await open_case(store, "another.example.com")
+    await referred(store, "another.example.com")
     second = await store.anchors.anchor()
     assert second is not None
     assert (second.anchor, second.first, second.last, second.prev) == (2, rows + 1, 5, first.digest())
@@ -34,7 +34,7 @@ async def test_an_anchor_states_the_newest_row_and_the_root_of_all_that_are_new(
 async def test_an_empty_ledger_and_one_at_rest_are_not_anchored(store: Store) -> None:
     """A row that tells of an anchor is no news, or the ledger would grow by itself for ever."""
     assert await store.anchors.anchor() is None
-    await open_case(store)
+    await referred(store)
     assert await store.anchors.anchor()
     before = await ledger.verify(store.database)
     assert await store.anchors.anchor() is None
@@ -42,22 +42,22 @@ async def test_an_empty_ledger_and_one_at_rest_are_not_anchored(store: Store) ->
 
 
 async def test_an_anchor_is_not_taken_before_its_time(store: Store) -> None:
-    await open_case(store)
+    await referred(store)
     assert await store.anchors.anchor(timedelta(days=1)), "the first has nothing to wait for"
-    await open_case(store, "another.example.com")
+    await referred(store, "another.example.com")
     assert await store.anchors.anchor(timedelta(days=1)) is None
     assert await store.anchors.anchor(timedelta(microseconds=1))
 
 
 async def test_two_that_anchor_at_once_take_one_anchor(store: Store) -> None:
-    await open_case(store)
+    await referred(store)
     taken = await asyncio.gather(*(store.anchors.anchor() for _ in range(4)))
     assert [one.anchor for one in taken if one] == [1]
     assert (await ledger.verify(store.database))[0] == 3
 
 
 async def test_an_anchor_waits_until_two_authorities_have_stamped_it(store: Store) -> None:
-    await open_case(store)
+    await referred(store)
     taken = await store.anchors.anchor()
     assert taken
     [waiting] = await store.anchors.unstamped()

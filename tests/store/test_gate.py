@@ -161,15 +161,12 @@ class TestAnOrder:
         assert len(await orders(store)) == 1
 
     async def test_on_hold_not_the_same_officer_twice(self, store: Store, held: str) -> None:
-        """Both were filed before either was admitted: the desk could not know."""
-        bundle = await bundle_of(store, held)
-        await decide(store, held, "reviewer-1")
-        first = (await store.review.said(held, "reviewer-1", Outcome.APPROVE, REASONS)) or pytest.fail("not filed")
-        second = envelope(held, bundle, "reviewer-1")
-        await tampered(store, first, state="submitted")
-        other = await store.review.file(held, second, REASONS, OFFICERS)
-        await tampered(store, first, state="admitted", refusal=None)
-        assert await refused_by_the_gate(store, held, other.id) == "same_officer_twice"
+        """Two approvals of one officer that were both filed before either was admitted."""
+        first = await filed(store, held, "reviewer-1")
+        second = await filed(store, held, "reviewer-1")
+        await tampered(store, first, state="submitted", refusal=None)  # it was superseded
+        assert (await admit(store, held, first)).needed == 1
+        assert await refused_by_the_gate(store, held, second.id) == "same_officer_twice"
 
     async def test_not_where_nothing_can_be_blocked_yet(self, store: Store) -> None:
         case = await open_case(store, "com.example.ripper", kind=TargetKind.MOBILE_APP)

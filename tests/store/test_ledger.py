@@ -20,17 +20,17 @@ from precinto.domain.ledger import Entry
 from precinto.store import Database, Store, ledger
 from precinto.store.database import MIGRATIONS
 from precinto.store.ledger import BrokenChain, LedgerRow
-from tests.store.steps import filed_stamp, open_case, seal
+from tests.store.steps import filed_stamp, referred, seal
 
 CHAIN = 6
-"""Rows that the fixture writes: three referrals, three cases accepted."""
+"""Rows that the fixture writes: two referrals of each of three cases."""
 
 
 @pytest.fixture
 async def chain(store: Store) -> Database:
     """A ledger with six rows."""
     for n in range(3):
-        await open_case(store, f"site{n}.example.com")
+        await referred(store, f"site{n}.example.com")
     return store.database
 
 
@@ -106,7 +106,7 @@ async def test_an_end_cut_off_before_it_was_anchored_shows_only_against_a_head_k
 async def test_a_value_that_is_none_of_its_column_is_found_too(sqlite_store: Store, tampering: str) -> None:
     """SQLite keeps whatever it is given; PostgreSQL does not take it."""
     for n in range(3):
-        await open_case(sqlite_store, f"site{n}.example.com")
+        await referred(sqlite_store, f"site{n}.example.com")
     await as_a_thief(sqlite_store.database, tampering)
     with pytest.raises(BrokenChain) as broken:
         await ledger.verify(sqlite_store.database)
@@ -175,7 +175,7 @@ async def test_the_database_itself_refuses_to_change_a_row(whole: Database) -> N
 @pytest.mark.parametrize("statement", [*CHANGES, *REPLACEMENTS])
 async def test_so_does_the_file_whoever_opens_it(sqlite_store: Store, statement: str) -> None:
     """A connection of somebody else's does not ask SQLite to fire triggers for what a replacement deletes."""
-    await open_case(sqlite_store)
+    await referred(sqlite_store)
     taken = await sqlite_store.anchors.anchor()
     assert taken
     await sqlite_store.anchors.stamped(taken.anchor, filed_stamp("uno"))
@@ -191,7 +191,7 @@ async def test_so_does_the_file_whoever_opens_it(sqlite_store: Store, statement:
 
 
 async def test_each_case_has_a_chain_of_its_own(store: Store) -> None:
-    cases = [await open_case(store, f"site{n}.example.com") for n in range(2)]
+    cases = [await referred(store, f"site{n}.example.com") for n in range(2)]
     async with store.database.write() as session:
         for case in (*cases, None, *cases):
             await ledger.append(session, "test", {}, case=case)
@@ -274,7 +274,7 @@ async def _migrate(database: Database, version: str) -> None:
 
 async def test_a_change_that_fails_leaves_no_row(store: Store) -> None:
     """The change and its row are one transaction."""
-    case = await open_case(store)
+    case = await referred(store)
     before = await ledger.verify(store.database)
 
     async def fail_half_way() -> None:
