@@ -19,6 +19,7 @@ _OFFICERS = {
     "reviewer-1": "reviewer",
     "reviewer-2": "reviewer",
     "legal-head": "legal_head",
+    "duty-1": "duty_officer",
 }
 
 

@@ -18,6 +18,7 @@ class Entry(BaseModel):
         at: When it came.
         notice: Id of the notice.
         order: The order it belongs to.
+        version: Of the order: each thing that is asked under it has one.
         action: Block or release.
         reminder: 0 for the notice itself.
         repeated: This notice had been taken before.
@@ -30,6 +31,7 @@ class Entry(BaseModel):
     at: AwareDatetime
     notice: str
     order: str
+    version: int
     action: Action
     reminder: int
     repeated: bool
@@ -48,8 +50,8 @@ class Journal:
     def note(self, order: Order, answer: str, *, repeated: bool = False, taken: bool = True) -> None:
         """Write a request down."""
         entry = Entry(
-            at=datetime.now(UTC), notice=order.notice, order=order.order, action=order.action,
-            reminder=order.reminder, repeated=repeated, taken=taken, answer=answer,
+            at=datetime.now(UTC), notice=order.notice, order=order.order, version=order.version,
+            action=order.action, reminder=order.reminder, repeated=repeated, taken=taken, answer=answer,
         )  # fmt: skip
         with self.path.open("a") as file:
             file.write(entry.model_dump_json() + "\n")

@@ -56,6 +56,7 @@ class Order(BaseModel):
     v: Literal[1]
     notice: Id
     order: str = Field(min_length=1, max_length=100)
+    version: int = Field(default=1, ge=1, strict=True)
     action: Action
     reminder: int = Field(ge=0, strict=True)
     isp: str = Field(min_length=1, max_length=64)

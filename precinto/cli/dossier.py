@@ -103,6 +103,7 @@ _TOLD: dict[str, Callable[[str, dict[str, Any]], str]] = {
         if "under" in body
         else f"measured at {body['isp']}: {body['from']} -> {body['to']}"
     ),
+    "order_documented": lambda actor, body: f"document of version {body['version']} of the order is made and signed",
     "order_stayed": lambda actor, body: "order stayed: every ISP is told to release for now",
     "order_resumed": lambda actor, body: "order resumed: every ISP is told to block again",
     "order_renewed": lambda actor, body: f"order renewed: it ends at {body['until'][:19]}, not at {body['from'][:19]}",

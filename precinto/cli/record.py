@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,13 @@ from sqlmodel import col, select
 
 from precinto import loopback, stubs
 from precinto.domain.case import Closure
+from precinto.domain.errors import BadInput, Refused
+from precinto.domain.model import digest
+from precinto.domain.statements import decode, verify
 from precinto.embedded import Running
 from precinto.store import Database, Store
-from precinto.store.ledger import verify
+from precinto.store.ledger import verify as verify_ledger
+from precinto.store.officer_keys import OfficerKeyRow
 from precinto.store.orders import MeasureRow, OrderRow
 from precinto.store.overview import CaseLine, LedgerLine, case_file, case_lines
 from precinto.store.verification import ObservationRow
@@ -36,8 +41,9 @@ _TIMES = {
 async def make_record(running: Running, store: Store, lab: Lab, seconds: float) -> dict[str, Any]:
     """The record, as ``demo.json`` holds it."""
     lines = await case_lines(store.database)
-    cases = [await _case(running, store.database, line) for line in lines]
-    rows, head = await verify(store.database)
+    keys = {row.id: row for row in await store.officer_keys.keys()}
+    cases = [await _case(running, store.database, line, keys) for line in lines]
+    rows, head = await verify_ledger(store.database)
     isps = await _isps(lab, [line.target for line in lines])
     restarts = {one: count for one, count in running.supervisor.restarts.items() if count}
     checks = _checks(cases, isps)
@@ -55,7 +61,9 @@ async def make_record(running: Running, store: Store, lab: Lab, seconds: float) 
     }
 
 
-async def _case(running: Running, database: Database, line: CaseLine) -> dict[str, Any]:
+async def _case(
+    running: Running, database: Database, line: CaseLine, keys: Mapping[str, OfficerKeyRow]
+) -> dict[str, Any]:
     file = await case_file(database, line.id)
     described = await running.client.get_workflow_handle(stubs.case_workflow(line.id)).describe()
     history = described.raw_description.workflow_execution_info
@@ -65,7 +73,11 @@ async def _case(running: Running, database: Database, line: CaseLine) -> dict[st
         "hold": line.hold,
         "closure": line.closure,
         "stages": _stages(file.ledger),
-        "decisions": [{"officer": d["officer"], "outcome": d["outcome"], "state": d["state"]} for d in file.decisions],
+        "decisions": [_decision(row, line.id, keys) for row in file.decisions],
+        "orders": [
+            {name: row[name] for name in ("number", "bundle", "version", "valid_until", "ended_at", "end_reason")}
+            for row in file.orders
+        ],
         "standings": [
             {"isp": r.body["isp"], "from": r.body["from"], "to": r.body["to"], "at": r.at.astimezone(UTC).isoformat()}
             for r in file.ledger
@@ -74,6 +86,19 @@ async def _case(running: Running, database: Database, line: CaseLine) -> dict[st
         "verdicts": await _verdicts(database, line.id),
         "history": {"events": history.history_length, "bytes": history.history_size_bytes},
     }
+
+
+def _decision(row: dict[str, Any], case: str, keys: Mapping[str, OfficerKeyRow]) -> dict[str, Any]:
+    """A decision, and whether its envelope says the same under the key that its officer has enrolled."""
+    found = {name: row[name] for name in ("officer", "outcome", "bundle", "state", "key")}
+    try:
+        key = keys[row["key"]]
+        said = verify(row["envelope"], decode(key.public))
+    except (KeyError, BadInput, Refused):
+        return {**found, "signed": False}
+    claimed = (case, row["officer"], row["outcome"], row["bundle"], digest(row["reasons"].encode()))
+    signed = (said.case, said.actor, said.outcome.value, said.subject, said.reasons)
+    return {**found, "signed": key.officer == row["officer"] and claimed == signed}
 
 
 def _stages(ledger: tuple[LedgerLine, ...]) -> dict[str, str]:
@@ -119,7 +144,14 @@ async def _isps(lab: Lab, targets: list[str]) -> dict[str, Any]:
     for name, journal in (("sur", lab.sur.journal), ("andes", lab.andes.journal)):
         taken = journal.taken()
         found[name]["taken"] = [
-            {"order": e.order, "action": e.action.value, "reminder": e.reminder, "notice": e.notice} for e in taken
+            {
+                "order": e.order,
+                "version": e.version,
+                "action": e.action.value,
+                "reminder": e.reminder,
+                "notice": e.notice,
+            }
+            for e in taken
         ]
         found[name]["repeats"] = sum(e.repeated for e in journal.entries)
     return found
@@ -128,7 +160,12 @@ async def _isps(lab: Lab, targets: list[str]) -> dict[str, Any]:
 def _checks(cases: list[dict[str, Any]], isps: dict[str, Any]) -> list[dict[str, Any]]:
     enforced = [case for case in cases if case["closure"] != Closure.REJECTED]
     moves = [(m["isp"], m["from"], m["to"]) for case in enforced for m in case["standings"]]
-    orders = [(isp, t["order"], t["action"], t["reminder"]) for isp in ("sur", "andes") for t in isps[isp]["taken"]]
+    notices = [
+        (isp, one["order"], one["version"], one["action"], one["reminder"])
+        for isp in ("sur", "andes")
+        for one in isps[isp]["taken"]
+    ]
+    counted = [one for case in cases for one in case["decisions"] if one["state"] == "admitted"]
     blocked = {(case["target"], m["isp"]) for case in enforced for m in case["standings"] if m["to"] == "compliant"}
     checks = {
         "each of three stream rippers was measured blocked at all three ISPs": len(blocked) == 9
@@ -145,19 +182,45 @@ def _checks(cases: list[dict[str, Any]], isps: dict[str, Any]) -> list[dict[str,
             case["hold"] and not case["verdicts"] for case in cases if case["closure"] == Closure.REJECTED
         ),
         "a name with a large audience was held, and ordered by two different reviewers": any(
-            case["hold"] and len({one["officer"] for one in case["decisions"] if one["state"] == "admitted"}) == 2
-            for case in enforced
+            case["hold"] and _rests_on_what_was_signed(case) for case in enforced
         ),
-        "every ISP took each order once": len(orders) == len(set(orders)),
+        "no decision counts without its officer's valid signature": all(one["signed"] for one in counted),
+        "each order rests on the very bundle that its officers signed": all(map(_rests_on_what_was_signed, enforced)),
+        "a stayed order was lifted by every ISP, and blocked again when it was resumed": any(
+            all(_again(case, isp) for isp in isps) for case in enforced
+        ),
+        "every ISP took each notice once": len(notices) == len(set(notices)),
         "customers of every ISP reach every name again": all(all(isps[i]["open_now"].values()) for i in isps),
         "nothing tried to leave loopback": not loopback.attempts(),
     }
     return [{"what": what, "holds": holds} for what, holds in checks.items()]
 
 
+def _rests_on_what_was_signed(case: dict[str, Any]) -> bool:
+    """Whether enough different officers have signed an approval of just the bundle that its order is on."""
+    approvals = [one for one in case["decisions"] if (one["outcome"], one["state"]) == ("approve", "admitted")]
+    needed = 2 if case["hold"] else 1
+    return bool(case["orders"]) and all(
+        len({one["officer"] for one in approvals if one["signed"] and one["bundle"] == order["bundle"]}) == needed
+        for order in case["orders"]
+    )
+
+
+def _again(case: dict[str, Any], isp: str) -> bool:
+    """Whether an ISP was measured to block, to lift, and to block once more."""
+    settled = [one["to"] for one in case["standings"] if one["isp"] == isp and one["to"] in {"compliant", "released"}]
+    return settled[:3] == ["compliant", "released", "compliant"]
+
+
 def _history(cases: list[dict[str, Any]]) -> dict[str, Any]:
-    """Whether a case without a hold and without a lapse stays within its budget."""
-    reference = [c for c in cases if not c["hold"] and not any(m["to"] == "lapsed" for m in c["standings"])]
+    """Whether a case of one decision, without a lapse, stays within its budget."""
+    reference = [
+        case
+        for case in cases
+        if not case["hold"]
+        and len(case["decisions"]) == 1
+        and not any(move["to"] == "lapsed" for move in case["standings"])
+    ]
     sizes = [(case["history"]["events"], case["history"]["bytes"]) for case in reference]
     within = bool(sizes) and all(events <= MAX_EVENTS and size <= MAX_BYTES for events, size in sizes)
     return {"what": f"the reference history stays within {MAX_EVENTS} events and {MAX_BYTES} bytes", "holds": within}

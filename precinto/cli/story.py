@@ -1,7 +1,8 @@
 """The story that the demo plays, step by step, and the record that it leaves.
 
-Every step is what an operator, a reviewer or an ISP would do; the engine is not told that it is a demo. The lab's
+Every step is what an operator, an officer or an ISP would do; the engine is not told that it is a demo. The lab's
 ISP *andes* lies twice: it says "enforced" and blocks nothing, and it forgets to unblock. Both are found by measuring.
+In between an officer on duty stays an order, and a reviewer resumes it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from precinto.domain import referral_files
 from precinto.domain.case import Stage as CaseStage
 from precinto.domain.errors import Refused, Unavailable
 from precinto.domain.notification import Action
-from precinto.domain.review import Outcome
+from precinto.domain.review import IN_FORCE, Outcome
 from precinto.domain.statements import Enrolment, public_text, sign_enrolment
 from precinto.domain.verification import Standing
 from precinto.embedded import Running, embedded
@@ -44,15 +45,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OPERATOR, FIRST, SECOND = "operator-1", "reviewer-1", "reviewer-2"
+OPERATOR, FIRST, SECOND, ON_DUTY = "operator-1", "reviewer-1", "reviewer-2", "duty-1"
 
 PORTAL = "tramites.gob.pe"
 """The lawful name among the referrals. The other that is held is a converter with a large audience."""
 
 APPROVAL = "The bundle shows a recording being converted and offered for download without the right holder's licence."
 REJECTION = "The bundle shows a state portal and no converter: the referral is mistaken, and the name is protected."
+STAY = "Somebody says that a library's own recordings are behind this name: nothing stays blocked while that is open."
+RESUMPTION = "The recordings were looked at: they are those of the bundle, and no library's."
 
-GROUNDS = {Outcome.APPROVE: ("PE-822-37",), Outcome.REJECT: ("PE-27444-IV-1.4",)}
+GROUNDS = {
+    Outcome.APPROVE: ("PE-822-37",),
+    Outcome.REJECT: ("PE-27444-IV-1.4",),
+    Outcome.STAY: ("PE-27444-IV-1.4",),
+    Outcome.RESUME: ("PE-822-37",),
+}
 """Legal grounds of the demo's procedure."""
 
 _PATIENCE_SECONDS = 180.0
@@ -122,6 +130,7 @@ class Story:
             await self._refer(referrals)
             await self._until(CaseStage.REVIEW, "the evidence of every case is sealed")
             await self._review()
+            await self._stay_one()
             await self._until_blocked()
             self._lab.andes.behaviour.lie(Action.RELEASE, times=1)
             await self._until(CaseStage.CLOSED, "every case has ended")
@@ -163,16 +172,32 @@ class Story:
             elif case.hold:
                 await self._decide(case, SECOND, Outcome.APPROVE, APPROVAL)
 
+    async def _stay_one(self) -> None:
+        """Stay the first order that every ISP was measured to obey, and resume it once no ISP blocks any more."""
+
+        async def first() -> bool:
+            cases = await self._cases()
+            return any(map(_obeyed, cases)) or not any(case.stage in IN_FORCE for case in cases)
+
+        await self._wait(first, "a block is measured everywhere")
+        case = next((one for one in await self._cases() if _obeyed(one)), None)
+        if case is None:
+            return  # whoever plays the reviewers has ordered nothing
+        stayed = case.id
+
+        async def lifted() -> bool:
+            return any(one.id == stayed and _everywhere(one, Standing.RELEASED) for one in await self._cases())
+
+        await self._decide(case, ON_DUTY, Outcome.STAY, STAY)
+        await self._wait(lifted, "the stay is measured everywhere")
+        await self._decide(case, SECOND, Outcome.RESUME, RESUMPTION)
+
     async def _until_blocked(self) -> None:
         """Wait until every ISP was measured to comply, or until the orders are over."""
 
         async def blocked() -> bool:
             open_cases = [case for case in await self._cases() if case.stage is not CaseStage.CLOSED]
-            return all(
-                case.stage is CaseStage.UNBLOCKING
-                or (case.standings and set(case.standings.values()) == {Standing.COMPLIANT.value})
-                for case in open_cases
-            )
+            return all(case.stage is CaseStage.UNBLOCKING or _obeyed(case) for case in open_cases)
 
         await self._wait(blocked, "every block is measured")
 
@@ -245,6 +270,14 @@ class Story:
                 f"{'holds' if held else 'DOES NOT HOLD'}: {check['what']}", "green" if held else "bold red"
             )
         self._screen.say(f"the story {'ended' if record['ok'] else 'did not end'} as told", "bold")
+
+
+def _obeyed(case: CaseLine) -> bool:
+    return case.stage in IN_FORCE and _everywhere(case, Standing.COMPLIANT)
+
+
+def _everywhere(case: CaseLine, standing: Standing) -> bool:
+    return bool(case.standings) and set(case.standings.values()) == {standing.value}
 
 
 async def persist(act: Callable[[], Awaitable[T]], within: float = 90.0) -> T:
