@@ -42,6 +42,7 @@ test: $(READY) ## Run every test
 	@$(BIN)/python -m tests.wire.replay.setup
 	@$(BIN)/python -m tests.adapters.crawlers.apps.samples
 	@$(BIN)/python -m tests.adapters.s3_server
+	@$(BIN)/python -m tests.reports.verapdf
 	@$(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: check

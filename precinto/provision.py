@@ -80,6 +80,7 @@ PROGRAMS = (
     Program("tshark", "tshark", "reads the wire record beside our own decoder", need=Need.TESTS),
     Program("wixl", "wixl", "makes an installer to read", need=Need.TESTS),
     Program("osslsigncode", "osslsigncode", "signs a program to read", need=Need.TESTS),
+    Program("pdftotext", "poppler-utils", "reads the letters of orders", need=Need.TESTS),
 )
 
 

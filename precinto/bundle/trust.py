@@ -191,7 +191,7 @@ def name_of(certificate: x509.Certificate) -> str:
     """Whom a certificate is for, as it says itself."""
     try:
         return certificate.subject.rfc4514_string()
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: a part of it is not of the kind that it says
         return "a certificate whose name cannot be read"
 
 

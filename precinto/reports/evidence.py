@@ -6,26 +6,19 @@ What a page calls itself is a stranger's text: it goes into the document as data
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-import typst
-
 from precinto.domain.custody import CustodyRecord
 from precinto.domain.evidence import Finding, Manifest
 from precinto.ports import FiledStamp
+from precinto.reports.pdf import compile_pdf
 
-TEMPLATES = Path(__file__).parent / "templates"
 PICTURES = ("end.png", "viewport.png", "screenshot.png")
 """Items of a bundle that are shown, the first that it has: what the service did says more than how it greets."""
 
-_UNSHOWN = re.compile(r"[^\x20-\x7e\u00a1-\u00ac\u00ae-\u017f\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u20ac]")
 _LISTED = 60
 """Missing things that are listed; the manifest has all of them."""
 
@@ -57,6 +50,7 @@ def evidence_report(
     """
     listed = manifest.missing[:_LISTED]
     content = {
+        "language": language.value,
         "bundle": manifest.bundle_digest(),
         "manifest": manifest.model_dump(mode="json", include={"case", "attempt", "target", "service", "vantage"}),
         "started": _moment(manifest.started_at),
@@ -73,29 +67,8 @@ def evidence_report(
         "custody": [[str(one.seq), _moment(one.at), one.actor, one.act.value, one.detail] for one in custody],
         "picture": picture.name if picture else None,
     }
-    with tempfile.TemporaryDirectory(prefix="precinto-report-") as folder:
-        root = Path(folder)
-        for name in ("evidence.typ", f"{language.value}.json"):
-            shutil.copy(TEMPLATES / name, root / name)
-        (root / "content.json").write_text(_written(json.dumps(content, ensure_ascii=False)))
-        if picture is not None:
-            shutil.copy(picture, root / "picture.png")
-        pdf = typst.compile(
-            root / "evidence.typ",
-            root=root,
-            sys_inputs={"language": language.value},
-            ignore_system_fonts=True,  # the same document on every machine
-            pdf_standards="a-2b",
-            timestamp=manifest.finished_at.replace(microsecond=0),
-        )
-    assert isinstance(pdf, bytes)  # noqa: S101 - one PDF was asked for
-    return pdf
+    return compile_pdf("evidence.typ", f"{language.value}.json", content, manifest.finished_at, picture)
 
 
 def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _written(text: str) -> str:
-    """JSON with every character that the fonts may lack spelled by its number: PDF/A refuses what cannot be shown."""
-    return _UNSHOWN.sub(lambda found: f"\\\\u{{{ord(found[0]):x}}}", text)

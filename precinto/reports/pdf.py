@@ -22,7 +22,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 _UNSHOWN = re.compile(r"[^\n\x20-\x7e\u00a1-\u00ac\u00ae-\u017f\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u20ac]")
 
 
-def compile_pdf(template: str, words: str, content: Mapping[str, Any], at: datetime) -> bytes:
+def compile_pdf(
+    template: str, words: str, content: Mapping[str, Any], at: datetime, picture: Path | None = None
+) -> bytes:
     """The PDF.
 
     Args:
@@ -30,12 +32,15 @@ def compile_pdf(template: str, words: str, content: Mapping[str, Any], at: datet
         words: Name of the file with its words in the language that is wanted.
         content: What goes into it.
         at: The date that the PDF gives for its making.
+        picture: What the template shows as ``picture.png``, or None.
     """
     with tempfile.TemporaryDirectory(prefix="precinto-report-") as folder:
         root = Path(folder)
         shutil.copy(TEMPLATES / template, root / template)
         shutil.copy(TEMPLATES / words, root / "words.json")
         (root / "content.json").write_text(json.dumps(_spelled(content)), encoding="utf-8")
+        if picture is not None:
+            shutil.copy(picture, root / "picture.png")
         pdf = typst.compile(
             root / template,
             root=root,

@@ -183,6 +183,14 @@ class TestTrusted:
         with pytest.raises(Refused, match="does not lead to a certificate that is trusted"):
             check_trusted(own, along, read_certificates(issue_chain(tmp_path).root), datetime.now(UTC))
 
+    @pytest.mark.parametrize("tag", [b"\x02", b"\x03"], ids=["integer", "bit string"])
+    def test_a_name_that_is_no_text_is_refused_and_breaks_nothing(self, theirs: Chain, tag: bytes) -> None:
+        """Whoever made the bundle chose the certificate, and what its name is made of."""
+        own, issuer = theirs.sealer.certificates
+        odd = own.public_bytes(Encoding.DER).replace(b"\x0c\x09Authority", tag + b"\x09Authority")
+        with pytest.raises(Refused, match="a certificate whose name cannot be read"):
+            check_trusted(x509.load_der_x509_certificate(odd), [issuer], [issuer], datetime.now(UTC))
+
     def test_a_signer_is_no_issuer(self, theirs: Chain) -> None:
         """Who may sign documents for the authority may not make up others who may."""
         key, own = ec.generate_private_key(ec.SECP256R1()), theirs.sealer.certificates[0]

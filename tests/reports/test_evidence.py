@@ -15,11 +15,12 @@ from precinto.domain.evidence import Finding, FindingKind, Missing
 from precinto.domain.intake import Service
 from precinto.domain.model import digest
 from precinto.ports import FiledStamp
-from precinto.reports.evidence import TEMPLATES, Language, evidence_report
+from precinto.reports.evidence import Language, evidence_report
+from precinto.reports.pdf import TEMPLATES
 from tests.store.steps import manifest
 
 MOMENT = datetime(2026, 11, 24, 13, tzinfo=UTC)
-HOSTILE = '#panic("x") $ \\ *_` <script> \u202e// [[ " é 日本語'
+HOSTILE = '#panic("x") $ \\ *_` <script> \u202e// [[ " \x01 é 日本語'
 
 
 @pytest.fixture
