@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from precinto.domain import terms
 from precinto.domain.errors import BadInput
 from precinto.domain.procedures import Procedure, Snapshot, read_procedure
-from precinto.domain.terms import Terms
 from precinto.shipped import own_or_shipped
 
 YEARS = 3
@@ -44,24 +41,6 @@ def snapshot(procedure: Procedure, today: date) -> Snapshot:
     closed = {day for day in procedure.closed if day.year in years}
     found, source = _holidays(procedure, years)
     return Snapshot(procedure=procedure, holidays=tuple(sorted(found | closed)), holidays_source=source)
-
-
-def load_terms(path: Path) -> Terms:
-    """The terms of a procedure file of either form, as durations; working days count as days.
-
-    Raises:
-        BadInput: There is no such file, or it is wrong; names file and key.
-    """
-    text = _text(path)
-    try:
-        old = "v" not in tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path.name}: not TOML: {error}") from error
-    if old:
-        return terms.read_procedure(text, path.name).terms()
-    procedure = read_procedure(text, path.name)
-    spans = {name: term.span for name, term in procedure.terms.items() if name in Terms.model_fields}
-    return Terms.model_validate({"procedure": procedure.name, "basis": procedure.basis, **spans})
 
 
 def _holidays(procedure: Procedure, years: range) -> tuple[set[date], str]:

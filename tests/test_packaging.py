@@ -35,12 +35,12 @@ SHIPPED = ("guardlists", "procedures", "recipes")
 DATA = """
 import pathlib
 from precinto.guardlists import read_guardlists
-from precinto.procedures import load_terms
+from precinto.procedures import load_procedure
 from precinto.recipes import read_recipes
 from precinto.settings import load_settings
 settings = load_settings()
 print(len(read_guardlists(settings.guardlists).lists))
-print(load_terms(settings.procedure).procedure)
+print(load_procedure(settings.procedure).name)
 for folder in (settings.recipes, settings.recipes / "apps"):
     print(len(read_recipes(folder).recipes))
 """

@@ -16,7 +16,7 @@ import pytest
 from precinto.domain.errors import BadInput
 from precinto.domain.procedures import Ground, Hearing, Kind, Procedure, Snapshot, Term
 from precinto.domain.review import Outcome
-from precinto.procedures import YEARS, load_procedure, load_terms, snapshot
+from precinto.procedures import YEARS, load_procedure, snapshot
 from precinto.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -165,21 +165,3 @@ class TestFiles:
         path.write_bytes(b"#" * 300_000)
         with pytest.raises(BadInput, match=r"^procedure\.toml: more than 262144 bytes are no procedure$"):
             load_procedure(path)
-
-
-class TestTerms:
-    """The older form of a case's terms, until cases take snapshots."""
-
-    @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-    def test_they_are_the_durations_of_a_procedure(self, path: Path) -> None:
-        terms = load_terms(path)
-        assert terms.procedure == path.stem
-        assert terms.order == load_procedure(path).order.span
-        assert terms.comply < terms.order
-
-    def test_the_older_form_is_read_too(self, tmp_path: Path) -> None:
-        path = tmp_path / "older.toml"
-        names = ("review", "order", "comply", "remind", "release", "recheck")
-        tables = "".join(f'{name} = {{ minutes = {n}, source = "x" }}\n' for n, name in enumerate(names, start=7))
-        path.write_text(f'name = "older"\nbasis = "x"\n{tables}'.replace("minutes = 9", "seconds = 9"))
-        assert load_terms(path).order == timedelta(minutes=8)
