@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from precinto import checks
 from precinto.adapters.seals.identity import issue_sealing_identity
 from precinto.checks import Check, Status, check_all
 from precinto.settings import Settings
+from precinto.store import Store
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
@@ -172,3 +174,21 @@ async def test_programs_that_keep_the_readers_of_apps_within_limits_must_be_on_t
     found = await check(Settings(home=tmp_path), "apps")
     assert found.status is Status.WARN
     assert (found.found, found.hint) == ("apps cannot be read without prlimit, setpriv", "apt install util-linux")
+
+
+@pytest.mark.parametrize(
+    ("ago", "status", "found"),
+    [(None, Status.WARN, "has not gone round yet"), (60, Status.OK, "UTC"), (600, Status.WARN, "and is late")],
+)
+async def test_a_watch_that_does_not_go_round_is_a_warning(
+    tmp_path: Path, sqlite_store: Store, ago: int | None, status: Status, found: str
+) -> None:
+    if ago is not None:
+        last = datetime.now(UTC) - timedelta(seconds=ago)
+        await sqlite_store.watch.begin(last, timedelta(minutes=1))
+        await sqlite_store.watch.done(last)
+    url = sqlite_store.database.url.render_as_string(hide_password=False)
+    line = await check(Settings(home=tmp_path, database_url=SecretStr(url)), "watch")
+    assert line.status is status
+    assert line.found.endswith(found)
+    assert bool(line.hint) == (status is Status.WARN)
