@@ -110,7 +110,7 @@ async def test_what_only_tests_need_is_asked_for_and_not_insisted_on(
     assert await install_missing(Need.TESTS, told.append) == []
     assert told[-1].startswith("missing: initdb (makes the PostgreSQL")
     assert told[-1].endswith(
-        "apt-get install postgresql iproute2 tshark wixl osslsigncode; some tests will be skipped"
+        "apt-get install postgresql iproute2 tshark wixl osslsigncode poppler-utils; some tests will be skipped"
     )
 
 
