@@ -34,7 +34,7 @@ def print_case(console: Console, file: CaseFile) -> None:
     _entries(console, "Orders (UTC)", file.orders, _order)
     _entries(console, "Objections (UTC)", [one.model_dump(mode="json") for one in file.objections], _objection)
     _placements(console, file)
-    _section(console, "Escalations", file.escalations, ("what", "subject", "at"))
+    _section(console, "Escalations", file.escalations, ("what", "subject", "at", "seen_by"))
     console.print("\nTimeline", style="bold")
     for line in file.ledger:
         console.print(f"  {when(line.at)}  {told(line)}", style=style_of(line), soft_wrap=True)
@@ -112,6 +112,8 @@ _TOLD: dict[str, Callable[[str, dict[str, Any]], str]] = {
     "objection_closed": lambda actor, body: f"objection {body['objection']}: {body['state']}",
     "hearing_recorded": lambda actor, body: f"hearing: {body['step']}",
     "proceeding_opened": lambda actor, body: f"main proceeding {body['proceeding']} opened: the order does not lapse",
+    "escalation_addressed": lambda actor, body: f"put before {', '.join(body['to'])}",
+    "escalation_seen": lambda actor, body: f"{actor} has seen to an escalation",
     "escalated": lambda actor, body: f"put before a human: {body['what']} ({body['subject']})",
     "case_closed": lambda actor, body: f"case closed: {body['closure']}",
 }
