@@ -6,10 +6,11 @@ The only module that knows both sides. In lab mode it also closes the door: no c
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 
+from sqlalchemy.exc import InterfaceError, OperationalError
 from temporalio.client import Client
 
 from precinto.adapters.archives.wire import WireArchiver
@@ -45,6 +46,7 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
 
     Raises:
         BadInput: The registry or a setting is wrong; names file and key.
+        CannotHere: The database has no tables yet, or those of another version.
     """
     if settings.lab:
         refuse_non_loopback()
@@ -63,6 +65,8 @@ async def assembled(settings: Settings, client: Client) -> AsyncGenerator[Ports]
     key, certificates = settings.sealing_folder / KEY, settings.sealing_folder / CERTIFICATES
     apps = AppCrawler(pages(recipes=read_recipes(settings.recipes / "apps")))
     try:
+        with suppress(OperationalError, InterfaceError):  # one that does not answer yet is waited for, at each act
+            await database.check()
         yield Ports(
             registry=registry,
             guardlists=read_guardlists(settings.guardlists).joined(registry.protected),

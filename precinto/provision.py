@@ -72,6 +72,7 @@ CHROMIUM = Program("chromium", "chromium", "captures web sites")
 PROGRAMS = (
     CHROMIUM,
     Program("setpriv", "util-linux", "ends child processes with their parent"),
+    Program("prlimit", "util-linux", "keeps what reads hostile files within limits"),
     Program("named", "bind9", "is the lab's name servers and one ISP's resolver", need=Need.LAB),
     Program("unbound", "unbound", "is two ISPs' resolvers in the lab", need=Need.LAB),
     Program("openssl", "openssl", "is the lab's time-stamp authorities", need=Need.LAB),
@@ -95,7 +96,7 @@ async def install_missing(need: Need, progress: Progress) -> list[Program]:
     for needed in (True, False):
         wanted = [one for one in missing if (one.need < Need.TESTS) is needed and not (one is CHROMIUM and fetched)]
         try:
-            await _from_distribution([one.package for one in wanted], progress)
+            await _from_distribution(_packages(wanted), progress)
         except CannotHere as failed:
             if needed:
                 raise
@@ -127,7 +128,12 @@ async def _from_distribution(packages: Sequence[str], progress: Progress) -> Non
 
 def _advice(missing: Sequence[Program]) -> str:
     needs = "; ".join(f"{one.name} ({one.use})" for one in missing)
-    return f"missing: {needs}. As root: apt-get install {' '.join(one.package for one in missing)}"
+    return f"missing: {needs}. As root: apt-get install {' '.join(_packages(missing))}"
+
+
+def _packages(programs: Sequence[Program]) -> list[str]:
+    """The packages that bring these programs, each once."""
+    return list(dict.fromkeys(one.package for one in programs))
 
 
 async def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> tuple[int, str]:

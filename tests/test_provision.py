@@ -20,12 +20,16 @@ INSTALLS = """
 [ "$1" = install ] || exit 0
 shift 3
 for package in "$@"; do
-    case $package in bind9) name=named;; util-linux) name=setpriv;; *) name=$package;; esac
-    printf '#!/bin/sh\\n' > {bin}/$name
-    chmod +x {bin}/$name
+    case $package in bind9) names=named;; util-linux) names="setpriv prlimit";; *) names=$package;; esac
+    for name in $names; do
+        printf '#!/bin/sh\\n' > {bin}/$name
+        chmod +x {bin}/$name
+    done
 done
 """
-"""A fake ``apt-get`` that installs the program of each package."""
+"""A fake ``apt-get`` that installs the programs of each package."""
+
+UTIL_LINUX = ("setpriv", "prlimit")
 
 FETCHES = """
 browser={browsers}/chromium-1234/chrome-linux64/chrome
@@ -93,7 +97,7 @@ async def test_where_nothing_is_missing_nothing_is_run(machine: Path) -> None:
 async def test_what_only_the_lab_needs_is_asked_for_with_the_lab_alone(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    present(machine, "chromium", "setpriv")
+    present(machine, "chromium", *UTIL_LINUX)
     apt(machine, monkeypatch)
     assert await install_missing(Need.RUN, lambda _: None) == []
     assert names(await install_missing(Need.LAB, lambda _: None)) == {"named", "unbound", "openssl"}
@@ -139,7 +143,7 @@ async def test_the_distribution_brings_it_where_it_may(machine: Path, monkeypatc
 
 
 async def test_the_browser_comes_from_playwright_first(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    present(machine, "setpriv")
+    present(machine, *UTIL_LINUX)
     apt(machine, monkeypatch, "exit 1")
     playwright(machine, monkeypatch, FETCHES)
     assert await install_missing(Need.RUN, lambda _: None) == [CHROMIUM]
@@ -150,7 +154,7 @@ async def test_the_browser_comes_from_playwright_first(machine: Path, monkeypatc
 async def test_who_is_not_root_is_told_in_one_line_what_is_missing_and_how_to_get_it(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    present(machine, "setpriv", "openssl")
+    present(machine, *UTIL_LINUX, "openssl")
     apt(machine, monkeypatch, root=False)
     with pytest.raises(CannotHere) as refused:
         await install_missing(Need.LAB, lambda _: None)
@@ -164,8 +168,11 @@ async def test_who_is_not_root_is_told_in_one_line_what_is_missing_and_how_to_ge
 async def test_another_distribution_is_told_the_same(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     present(machine, "chromium")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with pytest.raises(CannotHere, match=r"^missing: setpriv \(ends child processes with their parent\)\. As root: "):
+    with pytest.raises(
+        CannotHere, match=r"^missing: setpriv \(ends child processes with their parent\); prlimit "
+    ) as no:
         await install_missing(Need.RUN, lambda _: None)
+    assert str(no.value).endswith(". As root: apt-get install util-linux")
 
 
 async def test_an_installation_that_fails_says_which_and_why(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +184,7 @@ async def test_an_installation_that_fails_says_which_and_why(machine: Path, monk
 async def test_a_package_that_brings_no_such_program_is_not_taken_for_success(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    present(machine, "setpriv", "named", "unbound", "openssl")
+    present(machine, *UTIL_LINUX, "named", "unbound", "openssl")
     apt(machine, monkeypatch, "exit 0")
     with pytest.raises(CannotHere, match=r"^missing: chromium"):
         await install_missing(Need.LAB, lambda _: None)

@@ -17,7 +17,7 @@ from precinto.adapters.blobs import blob_store
 from precinto.adapters.seals.identity import CERTIFICATES, KEY
 from precinto.adapters.seals.key_file import FileKeySealer
 from precinto.desk import Desk
-from precinto.domain.errors import CannotHere, Unavailable
+from precinto.domain.errors import Unavailable
 from precinto.domain.guards import GuardLists
 from precinto.guardlists import read_guardlists
 from precinto.handover import Handover
@@ -76,14 +76,13 @@ async def opened() -> AsyncGenerator[Opened]:
 
     Raises:
         BadInput: A setting is wrong.
-        CannotHere: The database has no tables yet.
+        CannotHere: The database has no tables yet, or those of another version.
         Unavailable: Database or Temporal do not answer, now or later in the block.
     """
     settings = load_settings()
     database = Database(settings.database)
     try:
-        if not await database.ready():
-            raise CannotHere("the database has no tables yet: run 'python starter.py up', or 'bootstrap'")
+        await database.check()
         yield Opened(settings, Store(database))
     except (OperationalError, InterfaceError) as error:
         raise Unavailable(f"the database does not answer: {str(error.orig).splitlines()[0]}") from error

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from precinto.domain.errors import BadInput
+from precinto.domain.errors import BadInput, CannotHere
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -107,6 +107,22 @@ class Database:
         async with self._reader.connect() as connection:
             return await connection.run_sync(_is_newest)
 
+    async def check(self) -> None:
+        """Whether this version can work with it.
+
+        Raises:
+            CannotHere: There are no tables yet, or they are of another version.
+        """
+        if await self.ready():
+            return
+        found = await self._revision() if self._file is None or await asyncio.to_thread(self._file.exists) else None
+        state = "has no tables yet" if found is None else "is of another version and needs migrating"
+        raise CannotHere(f"the database {state}: run 'python starter.py up', or 'bootstrap'")
+
+    async def _revision(self) -> str | None:
+        async with self._reader.connect() as connection:
+            return await connection.run_sync(_current)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._writer.dispose()
@@ -147,11 +163,15 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _is_newest(connection: Connection) -> bool:
-    from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
-    wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision() == wanted
+    return _current(connection) == ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
+def _current(connection: Connection) -> str | None:
+    from alembic.migration import MigrationContext
+
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _alembic() -> Config:

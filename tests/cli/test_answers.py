@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -131,6 +132,19 @@ def test_a_home_without_a_database_is_left_as_it_is(command: Command, home: Path
         "cannot do that here: the database has no tables yet: run 'python starter.py up', or 'bootstrap'\n"
     )
     assert not home.exists()
+
+
+@pytest.mark.parametrize("version", ["0002", "9999"])
+def test_a_database_of_another_version_says_what_helps(command: Command, database: Path, version: str) -> None:
+    """Not an error of SQL in the middle of something."""
+    with sqlite3.connect(database) as opened:
+        opened.execute("UPDATE alembic_version SET version_num = ?", [version])
+    answer = command("cases")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err == (
+        "cannot do that here: the database is of another version and needs migrating: run 'python starter.py up', "
+        "or 'bootstrap'\n"
+    )
 
 
 @pytest.mark.parametrize("url", ["sqlite+aiosqlite", "mysql://127.0.0.1/precinto"])

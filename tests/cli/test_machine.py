@@ -146,7 +146,7 @@ def test_setup_answers_with_what_it_installed(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a machine that has everything; the programs are fakes, because what this machine lacks is unknown."""
-    for name in ("chromium", "setpriv", "temporal"):
+    for name in ("chromium", "setpriv", "prlimit", "temporal"):
         program(tmp_path / "bin" / name, "")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     answer = command("setup", "--json")
