@@ -22,6 +22,9 @@ from precinto.domain.review import Outcome, Role
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$")]
 """A short code that orders and decisions name, for example ``PE-822-37``."""
 
+GroundCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,39}$")]
+"""A code as a signed statement can hold it."""
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 """Something said in words; never empty."""
 
@@ -167,7 +170,7 @@ class Ground(Value):
         verify: True where counsel has still to check it against the primary text.
     """
 
-    code: Code
+    code: GroundCode
     outcomes: tuple[Outcome, ...] = Field(min_length=1)
     es: Text
     en: Text

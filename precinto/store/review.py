@@ -147,8 +147,10 @@ async def docket_of(session: AsyncSession, case: CaseRow) -> Docket:
     waiting = await open_objections(session, order.id) if order else []
     approved = [d for d in admitted if d.outcome in {Outcome.APPROVE, Outcome.RELEASE}]
     renewed = [d for d in admitted if d.outcome == Outcome.RENEW and order and d.round == order.renewals]
-    # What was approved before decisions were signed carries nothing any more, but its officer did decide it.
-    deciding = approved if order is not None and order.bundle == case.bundle else []
+    # Whoever gave the order its life, or more of it. What was approved before decisions were signed carries nothing
+    # any more, but its officer did decide it.
+    gave = {Outcome.APPROVE, Outcome.RELEASE, Outcome.RENEW, Outcome.RESUME}
+    deciding = [d for d in admitted if d.outcome in gave] if order and order.bundle == case.bundle else []
     return Docket(
         stage=Stage(case.stage),
         bundle=case.bundle,

@@ -297,6 +297,16 @@ class TestDeciding:
         again = decide(store, case, "legal-head", Outcome.UPHOLD, about=line.id)
         assert await refusal(again) == "no_such_objection"
 
+    async def test_whoever_renewed_or_resumed_the_order_does_not_dismiss(
+        self, store: Store, objections: ObjectionStore
+    ) -> None:
+        """They have decided that it goes on: that this was right, another must say."""
+        case, _ = await in_force(store)
+        await decide(store, case, "reviewer-2", Outcome.RENEW)
+        line = await file(objections, case)
+        assert await refusal(decide(store, case, "reviewer-2", Outcome.DISMISS, about=line.id)) == "own_decision"
+        assert (await decide(store, case, "reviewer-2", Outcome.UPHOLD, about=line.id)).code is None
+
     async def test_a_dismissal_lifts_no_stay(self, store: Store, objections: ObjectionStore) -> None:
         case, order = await in_force(store)
         line = await file(objections, case, collateral=True)
