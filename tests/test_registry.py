@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,13 @@ from precinto.domain.errors import BadInput, NotFound
 from precinto.domain.evidence import NO_LISTS, guard
 from precinto.domain.intake import TargetKind, normalise
 from precinto.domain.order_document import AuthorityCard
+from precinto.domain.policy import on_duty, roles
 from precinto.domain.procedures import Bilingual
 from precinto.domain.review import Role
 from precinto.ports import Registry
 from precinto.registry import TomlRegistry, read_registry
+
+SECOND = timedelta(seconds=1)
 
 GOOD = """
 authority = "autoridad"
@@ -109,6 +113,47 @@ def test_everything_in_the_file_is_there(folder: Path) -> None:
         ("sur", "ISP Sur", ("127.0.0.12:20011",), "smtp"),
         ("andes", "ISP Andes", ("127.0.0.13:20013",), "rest"),
     ]
+
+
+AWAY = """roles = ["legal_head", "reviewer"]
+deputy = "reviewer-1"
+away = [{ since = 2026-12-20T00:00:00-05:00, until = 2027-01-04T00:00:00-05:00 }]
+"""
+HERE = 'roles = ["legal_head", "reviewer"]\n'
+
+
+def test_a_deputy_stands_in_while_an_officer_is_away(folder: Path) -> None:
+    registry = _read(folder, GOOD.replace(HERE, AWAY))
+    head = next(one for one in registry.officers if one.id == "legal-head")
+    assert head.deputy == "reviewer-1"
+    begins, ends = datetime(2026, 12, 20, 5, tzinfo=UTC), datetime(2027, 1, 4, 5, tzinfo=UTC)
+    assert (head.away[0].since, head.away[0].until) == (begins, ends)
+    moments = (begins - SECOND, begins, ends - SECOND, ends)
+    assert [head.is_away(at) for at in moments] == [False, True, True, False]
+    for at, is_away in zip(moments, (False, True, True, False), strict=True):
+        assert on_duty(registry.officers, Role.LEGAL_HEAD, at) == (("reviewer-1",) if is_away else ("legal-head",))
+        assert (Role.LEGAL_HEAD in roles(registry.officers, "reviewer-1", at)) is is_away
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('"reviewer-1"\naway', '"nobody"\naway', "officers.1.deputy: 'nobody' is no other officer of this file"),
+        ('"reviewer-1"\naway', '"legal-head"\naway', "officers.1.deputy: 'legal-head' is no other officer"),
+        ('deputy = "reviewer-1"\n', "", "officers.1.away: an officer who is away needs a deputy"),
+        ("2027-01-04T00:00:00-05:00", "2026-12-20T00:00:00-05:00", "officers.1.away.0"),
+        ("2026-12-20T00:00:00-05:00", "2026-12-20T00:00:00", "officers.1.away.0.since"),
+        ("2026-12-20T00:00:00-05:00", "2026-12-20", "officers.1.away.0.since"),
+    ],
+)
+def test_an_absence_without_a_deputy_or_without_an_end_is_a_mistake(
+    folder: Path, old: str, new: str, complaint: str
+) -> None:
+    text = GOOD.replace(HERE, AWAY)
+    assert old in text
+    with pytest.raises(BadInput) as bad:
+        _read(folder, text.replace(old, new, 1))
+    assert str(bad.value).startswith(f"registry.toml: {complaint}")
 
 
 def test_it_is_the_port_that_activities_ask_for(folder: Path) -> None:
