@@ -17,6 +17,9 @@ from precinto.domain.order_document import Paper, document
 from precinto.domain.procedures import Language
 from precinto.reports.pdf import TEMPLATES, compile_pdf, shown
 
+_FOOT = 40
+"""Characters of the authority's name at the foot of each page."""
+
 TEMPLATE, RECIPE = "order.typ", "order-verify.sh"
 
 
@@ -29,7 +32,7 @@ def render(paper: Paper, language: Language) -> bytes:
     content = {
         "order": order,
         "title": f"{paper.number} v{paper.version}",
-        "short": f"{order['authority']['name'][:32]} · {paper.number} v{paper.version}",
+        "short": f"{_shortened(order['authority']['name'])} · {paper.number} v{paper.version}",
         "digest": digest(canonical_json(order)),
         "issued": _moment(paper.issued_at),
         "from": _moment(paper.valid_from),
@@ -69,6 +72,10 @@ def _unicode(target: str) -> str | None:
     except (idna.IDNAError, UnicodeError):
         return None
     return written if written != target and shown(written) else None
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _FOOT else f"{name[: _FOOT - 1].rstrip()}…"
 
 
 def _moment(at: datetime) -> str:

@@ -99,10 +99,10 @@ def test_what_lifts_a_block_orders_none(kind: DocumentKind, title: str) -> None:
 
 @pytest.mark.parametrize("reason", EndReason)
 def test_an_end_says_why_and_needs_no_decision(reason: EndReason) -> None:
-    over = paper(kind="end", end_reason=reason, decisions=())
+    over = paper(kind="end", end_reason=reason, decisions=(), grounds=())
     words = _words("en")
     letter = text(render(over, "en"))
-    assert words["end_reasons"][reason] in letter
+    assert f"Reason of the end: {words['end_reasons'][reason]}." in letter
     assert words["no_decision"] in letter
 
 
