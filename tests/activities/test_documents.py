@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwcrypto import jwk, jws
 from sqlmodel import select
 
 from activities import documents
 from activities.notification import NotificationActivities
 from activities.verification import VerificationActivities
+from precinto.adapters.seals.document import DocumentSigner, verify_document
+from precinto.adapters.seals.identity import issue_sealing_identity
+from precinto.bundle.trust import read_certificates
 from precinto.contracts import EndTask, OrderTask
 from precinto.domain.errors import NotYet, Unavailable
 from precinto.domain.model import canonical_json, digest
@@ -84,6 +92,22 @@ async def test_each_isp_gets_the_document_in_its_language(world: World, task: Or
         assert letter.pdf.startswith(b"%PDF-")
         said = canonical_json(document(paper, letter.language))
         assert letter.jws == await FakeDocumentSigner().sign(said)
+
+
+async def test_whoever_gets_it_can_check_it_without_us(world: World, task: OrderTask, tmp_path: Path) -> None:
+    """With the real signer; by ours, and by somebody else's library with the key of the certificate in the header."""
+    identity = issue_sealing_identity(tmp_path / "seals", "autoridad")
+    world.ports.chancery._signer = DocumentSigner(identity.key, identity.certificates)  # type: ignore[attr-defined]
+    await notify(world, task)
+    letter = received(world)[0].letter
+    assert letter is not None
+    paper = (await world.store.documents.draft(task.order, 1, CARD)).paper
+    assert verify_document(letter.jws, read_certificates(identity.root)) == document(paper, "es")
+    other = jws.JWS.from_jose_token(letter.jws)
+    certificate = x509.load_der_x509_certificate(base64.b64decode(other.jose_header["x5c"][0]))
+    public = certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    other.verify(jwk.JWK.from_pem(public))
+    assert other.payload == canonical_json(document(paper, "es"))
 
 
 async def test_an_isp_gets_another_language_where_the_procedure_lacks_its_own(world: World) -> None:
