@@ -245,9 +245,9 @@ def decide(
         from precinto.domain.policy import can
         from precinto.domain.review import Outcome
 
+        desk, keys = await here.desk(), await here.store.officer_keys.keys(officer)
         # Before anybody is asked for a passphrase; the case's own procedure may be narrower.
         can(here.registry.officers, officer, Outcome(outcome.value), datetime.now(UTC))
-        desk, keys = await here.desk(), await here.store.officer_keys.keys(officer)
         key = signing_key(here.settings.keys_folder, officer, keys, passphrase_file or here.settings.passphrase_file)
         said = (case, Signatory(officer, key), Outcome(outcome.value), reason, tuple(grounds or ()), about)
         if for_signal:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ import psutil
 import pytest
 
 from precinto.cli import run
+from precinto.devserver import installed
+from precinto.settings import load_settings
 
 pytestmark = pytest.mark.xdist_group("by_hand")
 
@@ -59,7 +61,7 @@ def command(home: Path, capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 @contextmanager
-def up(home: Path) -> Iterator[subprocess.Popen[str]]:
+def up(home: Path) -> Generator[subprocess.Popen[str]]:
     """``starter.py up --lab`` in another terminal, once it says where everything is."""
     command = [sys.executable, "starter.py", "up", "--lab"]
     with (home.parent / "up.err").open("a") as errors:
@@ -127,20 +129,51 @@ def approve(command: Command, case: str, *officers: str) -> None:
     """Officers approve, one after the other; the last one's word is carried out."""
     for left, officer in reversed(list(enumerate(reversed(officers)))):
         answer = command("decide", case, "approve", "--as", officer, "--reason", REASON)
-        assert answer["still_needed"] == left
+        assert answer["needed"] == left
 
 
-def test_cases_are_carried_by_hand_and_outlive_the_installation(home: Path, command: Command) -> None:
+def enrol(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reviewer makes a key, with a passphrase in a file; nobody decides before that."""
+    passphrase = folder / "passphrase"
+    passphrase.touch(mode=0o600)
+    passphrase.write_text("cinco palabras que ningún libro tiene\n")
+    for officer in ("reviewer-1", "reviewer-2"):
+        made = command("officers", "enrol", officer, "--as", "admin", "--passphrase-file", str(passphrase))
+        assert Path(made["file"]).stat().st_mode & 0o777 == 0o600
+    monkeypatch.setenv("PRECINTO_PASSPHRASE_FILE", str(passphrase))
+
+
+def approve_by_signal(command: Command, case: str, officer: str) -> None:
+    """An officer signs and files; the case is told by Temporal's own tool, which knows nothing of us."""
+    temporal = installed()
+    assert temporal is not None, "'up' runs it, so it is here"
+    signed = command("decide", case, "approve", "--as", officer, "--reason", REASON, "--for-signal")
+    address = load_settings().temporal_address
+    told = ["--address", address, "--workflow-id", f"case/{case}", "--name", "legal_review"]
+    subprocess.run(
+        [temporal, "workflow", "signal", *told, "--input", json.dumps(signed)], check=True, capture_output=True
+    )
+
+
+def test_cases_are_carried_by_hand_and_outlive_the_installation(
+    home: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with up(home) as first:
         cases = refer(command)
         assert command("doctor")["ok"]
 
-        approve(command, cases["flvto.biz"], "reviewer-1")
+        words = ("--as", "reviewer-1", "--reason", REASON)
+        error = command("decide", cases["flvto.biz"], "approve", *words, code=1)["error"]
+        assert error["message"].endswith("officers enrol reviewer-1")
+        enrol(command, home.parent, monkeypatch)
+
+        approve_by_signal(command, cases["flvto.biz"], "reviewer-1")
         approve(command, cases["tramites.gob.pe"], "reviewer-1", "reviewer-2")
         for target in ("flvto.biz", "tramites.gob.pe"):
             everywhere(command, target, "compliant")
 
-        command("revoke", cases["tramites.gob.pe"], "--as", "reviewer-2", "--reason", "The portal is innocent.")
+        words = ("--as", "reviewer-2", "--reason", "The portal is innocent.")
+        assert command("decide", cases["tramites.gob.pe"], "revoke", *words)["needed"] == 0
         everywhere(command, "tramites.gob.pe", "released")
         until(lambda: stages(command)["tramites.gob.pe"] == "closed", "the case to be closed")
         is_consistent(command("show", cases["tramites.gob.pe"]))
@@ -165,7 +198,7 @@ def test_cases_are_carried_by_hand_and_outlive_the_installation(home: Path, comm
         # The lab's ISPs begin anew and know of no order: that is a lapse, and they are reminded.
         everywhere(command, "flvto.biz", "compliant")
         assert [one["notices"] for one in command("show", cases["flvto.biz"])["placements"]] == [
-            ["block/0: delivered", "block/1: delivered"]
+            ["v1 block: delivered", "v1 block, reminder 1: delivered"]
         ] * len(ISPS)
         assert command("ledger", "verify")["valid"]
         stop(second, home, signal.SIGKILL)
@@ -202,12 +235,15 @@ def is_consistent(file: dict[str, Any]) -> None:
     [bundle] = file["bundles"]
     assert file["bundle"] == bundle["digest"] == file["decisions"][0]["bundle"]
     assert bundle["items"] == len(file["items"])
+    keys = {one["officer"]: one["key"] for one in file["decisions"]}
+    assert len(set(keys.values())) == 2
+    assert all(one["envelope"] for one in file["decisions"])
     [order] = file["orders"]
-    assert order["revoked"]
+    assert (order["end_reason"], order["version"], order["bundle"]) == ("revoked", 2, bundle["digest"])
     assert order["valid_from"] < order["ended_at"] < order["valid_until"]
     assert {one["isp"] for one in file["placements"]} == ISPS
     for one in file["placements"]:
-        assert one["notices"] == ["block/0: delivered", "release/0: delivered"]
+        assert one["notices"] == ["v1 block: delivered", "v2 release: delivered"]
         assert (one["standing"], one["differs"]) == ("released", False)
     told = [row["action"] for row in file["ledger"]]
     assert told[0] == "referral_registered"
