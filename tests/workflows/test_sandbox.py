@@ -43,4 +43,4 @@ async def test_the_guard_refuses_a_workflow_that_leaks() -> None:
 def test_every_workflow_has_a_wire_name_of_its_own() -> None:
     """Names that do not follow module paths: a module may move while cases are at work."""
     names = [workflow._Definition.must_from_class(one).name for one in workflows.WORKFLOWS]
-    assert names == ["EnforcementCase", "EvidenceStamping", "LedgerAnchoring", "VerificationSweep"]
+    assert names == ["CaseWatch", "EnforcementCase", "EvidenceStamping", "LedgerAnchoring", "VerificationSweep"]
