@@ -31,7 +31,8 @@ def print_case(console: Console, file: CaseFile) -> None:
     _section(console, "Evidence items", file.items, ("name", "media_type", "size", "sha256"))
     _entries(console, "Decisions (UTC)", file.decisions, _decision)
     _entries(console, "Hearing (UTC)", [one.model_dump(mode="json") for one in file.hearing], _hearing)
-    _entries(console, "Orders (UTC)", file.orders, _order)
+    stayed = [{**row, "stays": [one for one in file.stays if one["order"] == row["id"]]} for row in file.orders]
+    _entries(console, "Orders (UTC)", stayed, _order)
     _entries(console, "Objections (UTC)", [one.model_dump(mode="json") for one in file.objections], _objection)
     _placements(console, file)
     _section(console, "Escalations", file.escalations, ("what", "subject", "at", "seen_by"))
@@ -158,15 +159,17 @@ def _decision(row: dict[str, Any]) -> tuple[str, Sequence[str]]:
 
 
 def _order(row: dict[str, Any]) -> tuple[str, Sequence[str]]:
-    at = {name: _cell(name, row[name]) for name in ("valid_from", "valid_until", "lapses_at", "stayed_at", "ended_at")}
+    at = {name: _cell(name, row[name]) for name in ("valid_from", "valid_until", "lapses_at", "ended_at")}
     kind = row["kind"] if row["standing_order"] is None else f"{row['kind']} under {row['standing_order']}"
     more = [f"until {at['valid_until']}, renewals {row['renewals']}; basis {row['basis']}"]
     if at["lapses_at"]:
         more.append(f"lapses at {at['lapses_at']}, unless the main proceeding is opened before")
     if row["proceeding"]:
         more.append(f"main proceeding {row['proceeding']}")
-    if at["stayed_at"]:
-        more.append(f"stayed since {at['stayed_at']}")
+    for stay in row["stays"]:
+        until = f"until {_moment(stay['until'])}" if stay["until"] else "until it is resumed"
+        about = f", for {stay['about']}" if stay["about"] else ""
+        more.append(f"stayed from {_moment(stay['since'])} {until}{about}")
     if at["ended_at"]:
         more.append(f"ended at {at['ended_at']}: {(row['end_reason'] or 'ended').replace('_', ' ')}")
     return f"{at['valid_from']}  {row['number']}, {kind}, version {row['version']}", more
@@ -205,9 +208,13 @@ def _placements(console: Console, file: CaseFile) -> None:
         console.print(f"  notices: {'; '.join(one.notices)}", soft_wrap=True)
 
 
+def _moment(text: str) -> str:
+    return when(datetime.fromisoformat(text))
+
+
 def _cell(column: str, value: Any) -> str:
     if value is None:
         return ""
     if column == "at" or column.endswith("_at") or column.startswith("valid_"):
-        return when(datetime.fromisoformat(value))
+        return _moment(value)
     return f"{value[:16]}..." if column in {"digest", "sha256"} else str(value)

@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from precinto.domain.case import Stage
 from precinto.domain.model import Instant, Value
 from precinto.store.database import Database
+from precinto.store.docket import StayRow
 from precinto.store.evidence import BundleRow, EvidenceItemRow
 from precinto.store.hearings import HearingLine, hearing_lines
 from precinto.store.intake import CaseRow, FindingRow, ReferralRow, TargetRow, load_case
@@ -105,6 +106,7 @@ class CaseFile(Value):
     hearing: tuple[HearingLine, ...]
     orders: tuple[dict[str, Any], ...]
     objections: tuple[ObjectionLine, ...]
+    stays: tuple[dict[str, Any], ...]
     placements: tuple[Placement, ...]
     escalations: tuple[dict[str, Any], ...]
     ledger: tuple[LedgerLine, ...]
@@ -139,6 +141,7 @@ async def case_file(database: Database, case: str) -> CaseFile:
         bundles = await _rows(session, BundleRow, col(BundleRow.case) == case)
         orders = await _rows(session, OrderRow, col(OrderRow.case) == case)
         decisions = await _rows(session, DecisionRow, col(DecisionRow.case) == case)
+        stays = await _rows(session, StayRow, col(StayRow.order).in_([order.id for order in orders]))
         return CaseFile(
             case=_line(row, target, standings),
             opened_by=row.opened_by,
@@ -154,6 +157,7 @@ async def case_file(database: Database, case: str) -> CaseFile:
             hearing=tuple(await hearing_lines(session, case)),
             orders=_plain(sorted(orders, key=lambda o: o.valid_from)),
             objections=tuple(await objection_lines(session, case)),
+            stays=_plain(sorted(stays, key=lambda stay: stay.version)),
             placements=await _placements(session, [order.id for order in orders]),
             escalations=_plain(await _rows(session, EscalationRow, col(EscalationRow.case) == case)),
             ledger=tuple(_ledger_line(r) for r in await _rows(session, LedgerRow, col(LedgerRow.case) == case)),

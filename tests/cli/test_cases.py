@@ -140,6 +140,7 @@ async def test_an_order_is_shown_with_all_that_was_decided_of_it(authority: Auth
     out = (await beside("show", case)).out
     assert ", order, version 5\n" in out
     assert ", renewals 1; " in out
+    assert re.search(r"\n  stayed from \S+ \S+ until \d\S+ \S+\n", out)
     assert re.search(r"ended at \S+ \S+: revoked\n", out)
     assert "notices: v1 block: " in out
     assert "v5 release: delivered" in out
