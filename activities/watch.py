@@ -46,6 +46,7 @@ class WatchActivities:
         async with beating():
             since = await watch.begin(moment, task.every)
             ended = await self._end(moment, since, faults)
+            woken = await self._wake(moment, since, faults)
             reminders = await watch.remind(moment)
             overdue = await watch.overdue(moment)
             unreached = await watch.unreached(moment)
@@ -61,6 +62,7 @@ class WatchActivities:
             unreached=unreached,
             resumed=resumed,
             addressed=addressed,
+            woken=woken,
         )
 
     async def _end(self, moment: datetime, since: datetime, faults: list[PrecintoError]) -> int:
@@ -85,6 +87,20 @@ class WatchActivities:
             except Unavailable as error:
                 faults.append(error)
         return len(ended)
+
+    async def _wake(self, moment: datetime, since: datetime, faults: list[PrecintoError]) -> int:
+        """Tell cases again to look at their files, which lift a block that no ISP has been told to lift."""
+        woken = 0
+        for task in await self._ports.watch.unheard(moment, since):
+            try:
+                await self._ports.signals.changed(task.case)
+            except Unavailable as error:
+                faults.append(error)
+                continue
+            await self._ports.watch.woken(task)
+            log.error("change_missed", case=task.case, order=task.order)
+            woken += 1
+        return woken
 
     async def _resume(self, moment: datetime, faults: list[PrecintoError]) -> int:
         """Give each open case a run that has lost its own, or never had one."""

@@ -129,6 +129,7 @@ class Watched(Value):
         unreached: ISPs that could not be told in time.
         resumed: Cases that had lost their run, and got another.
         addressed: Escalations that were put before somebody.
+        woken: Cases that had not heard that their block is to be lifted, and were told again.
     """
 
     v: Literal[1] = 1
@@ -138,6 +139,7 @@ class Watched(Value):
     unreached: int
     resumed: int
     addressed: int
+    woken: int = 0
 
 
 class Escalation(Value):

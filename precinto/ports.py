@@ -713,6 +713,17 @@ class WatchRepository(Protocol):
         """Orders that the watch has ended, with a release that an ISP still has to be told."""
         ...
 
+    async def unheard(self, moment: datetime, since: datetime) -> Sequence[EndTask]:
+        """Orders whose block is to be lifted, and no ISP has been tried in the time that it takes.
+
+        Their cases were to be told to look at their files, and that was lost; each is named until :meth:`woken`.
+        """
+        ...
+
+    async def woken(self, task: EndTask) -> None:
+        """Note that a case was told once more to look at its files, and put that before a human."""
+        ...
+
     async def remind(self, moment: datetime) -> int:
         """Remind the reviewers of each case at the parts of its term that its procedure names; how many reminders."""
         ...

@@ -18,6 +18,7 @@ from precinto.contracts import EndTask
 from precinto.domain.case import Stage
 from precinto.domain.escalations import REVIEW_REMINDER, graced, reminder_due
 from precinto.domain.intake import Service
+from precinto.domain.notification import Action
 from precinto.ports import OpenCase
 from precinto.store import objections
 from precinto.store.database import Database
@@ -135,6 +136,40 @@ class WatchStore:
             )
             return [EndTask(case=case, order=order) for case, order in found]
 
+    async def unheard(self, moment: datetime, since: datetime) -> Sequence[EndTask]:
+        """Orders whose block is to be lifted, and no ISP has been tried in the time that it takes.
+
+        Their cases were to be told to look at their files, and that was lost; each is named until :meth:`woken`.
+        """
+        async with self._database.read() as session:
+            woken = await _said(session, "change_missed")
+            found = await session.exec(
+                select(OrderRow, CaseRow, NoticeRow.queued_at)
+                .join(CaseRow, col(CaseRow.id) == OrderRow.case)
+                .join(NoticeRow, col(NoticeRow.order) == OrderRow.id)
+                .where(
+                    CaseRow.stage != Stage.CLOSED,
+                    NoticeRow.version == OrderRow.version,
+                    NoticeRow.action == Action.RELEASE,
+                    NoticeRow.state == NoticeState.QUEUED,
+                    NoticeRow.tries == 0,
+                )
+                .order_by(col(OrderRow.id))
+            )
+            late = {
+                order.id: case.id
+                for order, case, queued_at in found
+                if max(queued_at, since) + graced(case.snapshot().span("recheck")) <= moment
+                and (case.id, _version(order)) not in woken
+            }
+            return [EndTask(case=case, order=order) for order, case in late.items()]
+
+    async def woken(self, task: EndTask) -> None:
+        """Note that a case was told once more to look at its files, and put that before a human."""
+        async with self._database.write() as session:
+            order = await load_order(session, task.order)
+            await raise_escalation(session, task.case, "change_missed", _version(order))
+
     # ------------------------------------------------------------------------------------------------ terms and waits
 
     async def remind(self, moment: datetime) -> int:
@@ -221,6 +256,10 @@ class WatchStore:
                 return False
             await raise_escalation(session, case, "run_lost", run)
             return True
+
+
+def _version(order: OrderRow) -> str:
+    return f"{order.number} v{order.version}"
 
 
 async def _said(session: AsyncSession, what: str) -> set[tuple[str, str]]:
