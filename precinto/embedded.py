@@ -23,14 +23,12 @@ from precinto import engine, stubs
 from precinto.adapters.seals.identity import issue_sealing_identity
 from precinto.devserver import server_command, temporal_binary
 from precinto.domain.errors import BadInput, Unavailable
-from precinto.domain.intake import Service
 from precinto.ports import OpenCase, Registry
 from precinto.registry import read_registry
 from precinto.settings import Settings
 from precinto.store import Database
-from precinto.store.overview import CaseLine, case_lines
-from precinto.supervisor import Service as Process
-from precinto.supervisor import Supervisor, supervised
+from precinto.store.watch import WatchStore
+from precinto.supervisor import Service, Supervisor, supervised
 
 TEMPORAL_PORTS = (7233, 8233)
 """Of frontend and UI, where they are free; else any free ones."""
@@ -94,7 +92,7 @@ async def embedded(settings: Settings, progress: Progress) -> AsyncGenerator[Run
             progress(f"open cases without a run were taken up again: {taken_up}")
         progress("starting the worker")
         environment = settings.environment(secrets=True) | _bytecode(settings.home / "run" / "bytecode")
-        worker = Process("worker", [sys.executable, str(_ROOT / "worker.py")], environment)
+        worker = Service("worker", [sys.executable, str(_ROOT / "worker.py")], environment)
         started = datetime.now(UTC)
         await one.start(worker, lambda: engine.polled(client, stubs.CASES, since=started))
         announce(settings)
@@ -157,16 +155,14 @@ async def take_up(client: Client, database: Database) -> int:
     """
     at_once = asyncio.Semaphore(CASES_AT_ONCE)
 
-    async def one(case: CaseLine) -> bool:
+    async def one(case: OpenCase) -> bool:
         async with at_once:
-            if await engine.is_at_work(client, case.id):
+            if await engine.is_at_work(client, case.case):
                 return False
-            service = Service(case.service)
-            lost = OpenCase(case=case.id, service=service, stage=case.stage, due=case.due_at, target=case.target)
-            await engine.resume_case(client, lost)
+            await engine.resume_case(client, case)
             return True
 
-    return sum(await asyncio.gather(*map(one, await case_lines(database, closed=False))))
+    return sum(await asyncio.gather(*map(one, await WatchStore(database).open_cases(datetime.now(UTC)))))
 
 
 async def _start_temporal(
@@ -177,7 +173,7 @@ async def _start_temporal(
     port, ui_port = (ports.take(wanted) for wanted in TEMPORAL_PORTS)
     address = f"127.0.0.1:{port}"
     command = server_command(binary, address, ui_port, settings.home / "temporal.db")
-    await supervisor.start(Process("temporal", command), lambda: engine.ready(address, settings.temporal_namespace))
+    await supervisor.start(Service("temporal", command), lambda: engine.ready(address, settings.temporal_namespace))
     return settings.model_copy(update={"temporal_address": address}), f"http://127.0.0.1:{ui_port}"
 
 

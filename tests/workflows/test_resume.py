@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from alembic import command
+from sqlalchemy import Connection, MetaData
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.testing import WorkflowEnvironment
 
 from precinto import stubs
 from precinto.domain.case import Closure, Stage
+from precinto.domain.intake import Service
 from precinto.domain.notification import Action, Delivery, Notice
 from precinto.domain.review import Outcome
 from precinto.embedded import take_up
-from precinto.store import Store
-from tests.authority import SECOND, Authority, open_authority, terms, until
-from tests.fakes import FakeIsp
+from precinto.store import Database, Store
+from tests.authority import REASONS, SECOND, Authority, enrol, envelope, open_authority, terms, until
+from tests.fakes import OFFICERS, FakeIsp
+from tests.store.steps import ISPS
+from tests.store.test_migrations import BUNDLES, TERMS, Old, rows_of_old
 from tests.temporal import SOON_FULL, temporal_server
 from tests.workflows.cases import LONG, PROTECTED, refused
+
+RELEASE_0_1 = {"v": 1, "review": "PT60S", "order": "PT600S"}
+"""What a run of release 0.1 was started with, beside its case."""
 
 
 class SlowIsp(FakeIsp):
@@ -246,7 +256,7 @@ class TestALostRun:
         await authority.handle(case).terminate("to put one of 0.1 in its place")
         await authority.client.start_workflow(
             "EnforcementCase",
-            {"v": 1, "case": case, "review": "PT60S", "order": "PT600S"},
+            RELEASE_0_1 | {"case": case},
             id=stubs.case_workflow(case),
             task_queue=f"nobody-{uuid.uuid4()}",
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -259,3 +269,59 @@ class TestALostRun:
         listed = (await authority.handle(case).describe()).typed_search_attributes
         assert listed[stubs.SERVICE] == "stream-ripper"
         assert timedelta(0) < listed[stubs.DUE] - (await authority.order(case)).valid_from  # type: ignore[union-attr]
+
+
+class TestAnInstallationOfRelease01:
+    """Its database is brought to the new schema, its cases are taken up: no order outlives the upgrade."""
+
+    @pytest.fixture
+    async def upgraded(self, client: Client, tmp_path: Path) -> AsyncGenerator[Database]:
+        """A case whose order ends in three seconds, one being unblocked, two under review, each with its old run."""
+        old, tables = Old(f"sqlite+aiosqlite:///{tmp_path / 'old.db'}"), rows_of_old()
+        await old.go(command.upgrade, "0001")
+        for row in tables["cases"]:
+            row["service"], row["due_at"] = Service.STREAM_RIPPER.value, datetime.now(UTC) + 60 * SECOND
+            row["terms"] = json.dumps(json.loads(row["terms"]) | {"comply": "PT0.05S", "recheck": "PT0.1S"})
+            await client.start_workflow(
+                "EnforcementCase",
+                RELEASE_0_1 | {"case": row["id"]},
+                id=stubs.case_workflow(row["id"]),
+                task_queue="workers-of-0.1",
+            )
+        for row in tables["orders"]:
+            row["valid_until"] = datetime.now(UTC) + 3 * SECOND
+
+        def fill(connection: Connection) -> None:
+            metadata = MetaData()
+            metadata.reflect(connection)
+            for table in metadata.sorted_tables:
+                if rows := tables.get(table.name):
+                    connection.execute(table.insert(), rows)
+
+        await old.run(fill)
+        await old.database.migrate()
+        yield old.database
+        await old.database.close()
+
+    async def test_its_orders_end_in_time_and_its_reviews_go_on(self, client: Client, upgraded: Database) -> None:
+        assert await take_up(client, upgraded) == len(BUNDLES)
+        isps = {name: FakeIsp(blocked={"forced-1.example", "ended-1.example"}) for name in ISPS}
+        async with open_authority(client, Store(upgraded), isps) as authority:
+            assert (await authority.closed("forced-1")).closure is Closure.UNBLOCKED
+            assert (await authority.closed("ended-1")).closure is Closure.UNBLOCKED
+            order = await authority.order("forced-1")
+            assert order is not None
+            assert (order.ended_at, order.end_reason) == (order.valid_until, "expired")
+            assert not any(isp.blocked for isp in isps.values())
+            assert all([n.action for n in isp.received if not n.reminder] == [Action.RELEASE] for isp in isps.values())
+
+            await enrol(authority.store)
+            bundle = await authority.under_review("review-1")
+            assert (await authority.docket("review-1")).approvals == ()  # that of 0.1 was not signed
+            signed = envelope("review-1", bundle, "reviewer-2", Outcome.RETURN, grounds=(TERMS["basis"],))
+            one = await authority.store.review.file("review-1", signed, REASONS, OFFICERS)
+            await authority.tell("review-1", one.id)
+            await authority.under_review("review-1", other_than=bundle)
+            assert authority.crawler.visits == ["review-1.example"]
+            for case in ("review-1", "weird-1"):
+                await authority.handle(case).terminate("the test is over")
