@@ -272,9 +272,7 @@ class EnforcementCase:
         signed = _one(Signed, said)
         if signed is None:
             return
-        moment = workflow.now()
-        self._hurried = self._heard_at is not None and moment - self._heard_at < CALM
-        self._heard_at = moment
+        self._hear()
         if self._refused < MAX_REFUSED:
             self._inbox.append(signed.envelope)
         else:
@@ -284,11 +282,13 @@ class EnforcementCase:
     def lapse(self, *said: object) -> None:
         """Verification found measures that do not hold."""
         if lapse := _one(Lapse, said):
+            self._hear()
             self._lapses += lapse.measures
 
     @workflow.signal(name="changed")
-    def changed(self) -> None:
+    def changed(self, *_: object) -> None:
         """The files of the case say something new, by no decision that it was told of: it is to look at them."""
+        self._hear()
         self._stale = True
 
     @workflow.query(name="status")
@@ -297,6 +297,12 @@ class EnforcementCase:
         return CaseStatus(
             stage=self._stage, bundle=self._bundle, order=self._place.order, due=self._due, refused=self._refused
         )
+
+    def _hear(self) -> None:
+        """Note that a signal came, and whether it came in a flood of them."""
+        moment = workflow.now()
+        self._hurried = self._heard_at is not None and moment - self._heard_at < CALM
+        self._heard_at = moment
 
     async def _read(self) -> None:
         """Look at what came by signal; ten thousand of them must not stand before an update."""

@@ -162,11 +162,11 @@ class TestMalformed:
         await authority.under_review(case)
         handle = authority.handle(case)
         for junk in ("junk", {"v": 7}, {"envelope": "x" * 100_000}, ["a"], None, b"bytes"):
-            for signal in ("legal_review", "lapse", "no_such_signal"):
+            for signal in ("legal_review", "lapse", "changed", "no_such_signal"):
                 await handle.signal(signal, junk)
             with pytest.raises(WorkflowUpdateFailedError):
                 await handle.execute_update("decide", junk)
-        for signal in ("legal_review", "lapse"):
+        for signal in ("legal_review", "lapse", "changed"):
             await handle.signal(signal)
             await handle.signal(signal, args=["two", "arguments"])
         await costs_nothing(authority, case)
