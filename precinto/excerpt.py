@@ -20,7 +20,7 @@ from pydantic import Base64Bytes, Field, ValidationError
 from precinto.bundle.timestamp import check_token
 from precinto.bundle.trust import AUTHORITY, Trust
 from precinto.domain.errors import BadInput, Refused
-from precinto.domain.ledger import Anchor, BrokenAnchor, BrokenChain, CaseChain, Entry
+from precinto.domain.ledger import Anchor, BrokenAnchor, BrokenChain, CaseChain, Entry, Moment
 from precinto.domain.merkle import leads_to
 from precinto.domain.model import Digest, Value, canonical_json
 
@@ -53,7 +53,7 @@ class Row(Value):
     """A row: what its hash is over, and the hash. A row of version 1 lacks the last three keys."""
 
     seq: int
-    at: datetime
+    at: Moment
     case: str | None
     action: str
     actor: str

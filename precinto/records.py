@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from precinto.bundle.trust import Trust
 from precinto.domain.errors import BadInput, NotFound, Refused
 from precinto.domain.evidence import STAMPS_NEEDED
-from precinto.domain.ledger import Anchor, BrokenAnchor, Entry
+from precinto.domain.ledger import Anchor, BrokenAnchor, Entry, leaf
 from precinto.domain.merkle import Tree
 from precinto.domain.model import canonical_json
 from precinto.excerpt import Head, anchor_line, check_stamps, row_line
@@ -126,9 +126,11 @@ async def _write_rows(
 ) -> None:
     left = list(reversed(entries))
     for anchor in covering:
-        between = select(LedgerRow.hash).where(LedgerRow.seq >= anchor.first, LedgerRow.seq <= anchor.last)
+        between = select(LedgerRow.seq, LedgerRow.hash).where(
+            LedgerRow.seq >= anchor.first, LedgerRow.seq <= anchor.last
+        )
         hashes = (await session.exec(between.order_by(col(LedgerRow.seq)))).all()
-        tree = await asyncio.to_thread(Tree, [bytes.fromhex(one) for one in hashes])
+        tree = await asyncio.to_thread(Tree, [leaf(*one) for one in hashes])
         while left and left[-1].seq <= anchor.last:
             entry = left.pop()
             _write(file, row_line(entry, anchor.anchor, tree.path(entry.seq - anchor.first)))

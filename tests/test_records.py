@@ -212,6 +212,14 @@ def test_what_is_no_excerpt_is_said_to_be_none(tmp_path: Path, content: bytes) -
         check_excerpt(path, Trust((), {}))
 
 
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-23:59", "2026-11-24T12:00:00", 5, None])
+async def test_a_moment_is_one_that_there_is(house: House, at: object) -> None:
+    for which in (lambda lines: lines[3]["row"].update(at=at), lambda lines: lines[1]["statement"].update(at=at)):
+        path = await house.tampered(which)
+        with pytest.raises((BadInput, BrokenChain)):
+            check_excerpt(path, house.trust)
+
+
 async def test_a_float_has_no_place_in_a_row(house: House) -> None:
     path = await house.export()
     path.write_bytes(path.read_bytes().replace(b'"body":{', b'"body":{"a":1.5,', 1))

@@ -10,7 +10,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
 
 from precinto.domain.merkle import TreeHead
 from precinto.domain.model import Digest, Instant, Value, canonical_json, digest
@@ -22,6 +24,17 @@ VERSION = 2
 
 ANCHORED = "ledger_anchored"
 """Action of the row that tells of an anchor."""
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("no moment that there is in UTC") from error
+
+
+Moment = Annotated[Instant, AfterValidator(_in_utc)]
+"""An aware moment, in UTC: a row and an anchor write it so."""
 
 
 class BrokenChain(Exception):
@@ -101,7 +114,13 @@ class Entry:
         """Whether it has the hash that it must have."""
         try:
             return self.hash == self.expected()
-        except (ValueError, TypeError, AttributeError, RecursionError):  # it holds what a row never holds
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ):  # it holds what a row never holds
             return False
 
 
@@ -149,7 +168,7 @@ class Anchor(Value):
 
     v: Literal[1] = 1
     anchor: int
-    at: Instant
+    at: Moment
     first: int
     last: int
     head: Digest
@@ -158,8 +177,7 @@ class Anchor(Value):
 
     def statement(self) -> bytes:
         """What is stamped: its canonical JSON."""
-        at = self.at.astimezone(UTC).isoformat(timespec="microseconds")
-        return canonical_json(self.model_dump() | {"at": at})
+        return canonical_json(self.model_dump() | {"at": self.at.isoformat(timespec="microseconds")})
 
     def digest(self) -> str:
         """SHA-256 of the statement."""
@@ -224,7 +242,7 @@ class Chain:
     def _cover(self, entry: Entry) -> None:
         if entry.action == ANCHORED:
             self._tell(entry)
-        self._tree.add(bytes.fromhex(entry.hash))
+        self._tree.add(leaf(entry.seq, entry.hash))
         if self._passed == len(self._anchors) or entry.seq != (anchor := self._anchors[self._passed]).last:
             return
         if (entry.hash, self._tree.root()) != (anchor.head, anchor.root):
@@ -240,6 +258,18 @@ class Chain:
         if told != tell(anchor):
             raise BrokenAnchor(anchor.anchor, anchor.first, f"is not the one that row {entry.seq} tells of")
         self._told += 1
+
+
+def leaf(seq: int, sha256: str) -> bytes:
+    """What a row's hash is in the tree of its anchor.
+
+    Raises:
+        BrokenChain: It is no hash.
+    """
+    try:
+        return bytes.fromhex(sha256)
+    except (ValueError, TypeError) as error:
+        raise BrokenChain(seq, "was changed after it was written") from error
 
 
 def tell(anchor: Anchor) -> dict[str, Any]:

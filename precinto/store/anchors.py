@@ -9,7 +9,7 @@ from sqlmodel import Field, SQLModel, col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.domain.evidence import STAMPS_NEEDED
-from precinto.domain.ledger import ANCHORED, GENESIS, Anchor, tell
+from precinto.domain.ledger import ANCHORED, GENESIS, Anchor, leaf, tell
 from precinto.domain.merkle import TreeHead
 from precinto.ports import FiledStamp, UnstampedAnchor
 from precinto.store import ledger
@@ -35,7 +35,11 @@ class AnchorStore:
         self._database = database
 
     async def anchor(self, every: timedelta = timedelta()) -> Anchor | None:
-        """Take an anchor of the newest row; None where nothing happened since the last, or that is younger."""
+        """Take an anchor of the newest row; None where nothing happened since the last, or that is younger.
+
+        Raises:
+            BrokenChain: The ledger was changed so that no anchor of it can be taken.
+        """
         # Read first, and outside the writers' queue: a day's rows take a while, and do not change.
         async with self._database.read() as session:
             taken = await _next(session, every)
@@ -91,8 +95,8 @@ async def _next(session: AsyncSession, every: timedelta) -> Anchor | None:
     rows = select(LedgerRow.seq, LedgerRow.hash).where(LedgerRow.seq >= first).order_by(col(LedgerRow.seq))
     stream = await session.stream(rows.execution_options(yield_per=1000))
     last, head = first, GENESIS
-    async for last, head in stream:  # noqa: B007 - what the loop ends with is what counts
-        tree.add(bytes.fromhex(head))
+    async for last, head in stream:
+        tree.add(leaf(last, head))
     return Anchor(
         anchor=before.anchor + 1 if before else 1,
         at=now(),
