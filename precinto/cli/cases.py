@@ -185,10 +185,12 @@ def list_cases(
 
 def case_table(lines: list[CaseLine]) -> Table:
     """The cases as a table for people; it fits a terminal of 80 columns."""
+    from precinto.domain.case import BEFORE_ORDER
+
     rows = table("case", "target", "stage", "due (UTC)", "at the ISPs", fixed=("case", "target"))
     for line in lines:
         stage = f"{line.stage} ({line.closure})" if line.closure else line.stage.value
-        stage += ", on hold" if line.hold and not line.closure else ""
+        stage += ", on hold" if line.hold and line.stage in BEFORE_ORDER else ""
         rows.add_row(line.id, line.target, stage, when(line.due_at), _at_isps(line.standings))
     return rows
 

@@ -103,11 +103,15 @@ async def test_closed_cases_are_listed_when_asked_for(authority: Authority, besi
     assert "closed (rejected)" in (await beside("cases", "--all")).out
 
 
-async def test_a_held_case_that_is_closed_is_on_hold_no_more(authority: Authority, beside: Beside) -> None:
+async def test_a_held_case_that_was_decided_is_on_hold_no_more(authority: Authority, beside: Beside) -> None:
     case = await under_review(authority, PROTECTED)
     assert "review, on hold" in (await beside("cases")).out
-    await beside("decide", case, "reject", "--as", "reviewer-1", "--reason", REASON)
-    await authority.reached(case, Stage.CLOSED)
+    for officer in ("reviewer-1", "reviewer-2"):
+        await beside("decide", case, "approve", "--as", officer, "--reason", REASON)
+    await authority.reached(case, Stage.VERIFICATION)
+    assert "on hold" not in (await beside("cases")).out
+    await beside("decide", case, "revoke", "--as", "reviewer-1", "--reason", REASON)
+    await authority.closed(case)
     assert "on hold" not in (await beside("cases", "--all")).out
 
 
