@@ -13,15 +13,37 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
+from precinto.domain.intake import unwritable
 from precinto.domain.model import Instant, Value
 
 LONGEST_TEXT = 20_000
 """Characters of an objection, and of what an operator answers."""
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-Prose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TEXT)]
+
+def _writable(text: str) -> str:
+    """What strangers write goes to a terminal and into a database: nothing that steers either.
+
+    Raises:
+        ValueError: It holds control characters.
+    """
+    if unwritable(text):
+        raise ValueError("holds control characters")
+    return text
+
+
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\r\n]*$"),
+    AfterValidator(_writable),
+]
+Prose = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TEXT),
+    AfterValidator(_writable),
+]
+"""What a person says, 20,000 characters at most."""
 
 _LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Without those that look like others: people read the id out on the telephone."""

@@ -6,6 +6,7 @@ import secrets
 import uuid
 from collections.abc import Sequence
 
+from pydantic import TypeAdapter, ValidationError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -13,7 +14,7 @@ from precinto.domain.case import Stage
 from precinto.domain.errors import BadInput
 from precinto.domain.hearings import HearingStep, may_record
 from precinto.domain.model import Instant, Value, digest
-from precinto.domain.objections import LONGEST_TEXT
+from precinto.domain.objections import Prose
 from precinto.domain.policy import Deed, can
 from precinto.domain.procedures import Skip
 from precinto.domain.review import Officer
@@ -21,7 +22,7 @@ from precinto.store import ledger
 from precinto.store.database import Database, now
 from precinto.store.docket import HearingRow
 from precinto.store.intake import load_case
-from precinto.store.subjects import Place, Subjects
+from precinto.store.subjects import Place, SubjectRow, Subjects
 
 
 class HearingLine(Value):
@@ -82,14 +83,13 @@ class HearingStore:
 
         Raises:
             NotFound: No such case.
-            BadInput: The text is empty or too long.
+            BadInput: The text is empty, too long, or holds control characters.
             Refused: ``unknown_officer``, ``not_entitled``; ``no_hearing``, ``hearing_over``, ``skip_not_allowed``.
             CannotHere: The vault cannot be used.
         """
         moment = now()
         can(officers, officer, Deed.HEAR, moment)
-        if text is not None and not 0 < len(text.strip()) <= LONGEST_TEXT:
-            raise BadInput(f"a text of 1 to {LONGEST_TEXT} characters is needed")
+        said = None if text is None else _prose(text)
         async with self._database.write() as session:
             found = await load_case(session, case)
             snapshot = found.snapshot()
@@ -103,9 +103,9 @@ class HearingStore:
                 at=moment,
                 due_at=snapshot.due("hearing", moment) if step is HearingStep.SERVED else None,
             )
-            if text is not None:
+            if said is not None:
                 row.subject = await _subject(session, case)
-                row.text = await self._subjects.seal_text(session, row.subject, _place(row), text.strip())
+                row.text = await self._subjects.seal_text(session, row.subject, _place(row), said)
             session.add(row)
             body = {"hearing": row.id, "step": row.step, "reason": row.reason}
             if row.due_at is not None:
@@ -144,8 +144,18 @@ async def _rows(session: AsyncSession, case: str) -> list[HearingRow]:
 
 async def _subject(session: AsyncSession, case: str) -> str:
     """The subject of the case's operator: to erase it is to erase every text of theirs in the case."""
-    known = [row.subject for row in await _rows(session, case) if row.subject is not None]
-    return known[-1] if known else f"op-{secrets.token_hex(8)}"
+    for row in reversed(await _rows(session, case)):
+        known = await session.get(SubjectRow, row.subject) if row.subject else None
+        if known is not None and known.erased_at is None:
+            return known.id
+    return f"op-{secrets.token_hex(8)}"  # the first, or the first since an erasure: what is said later is kept
+
+
+def _prose(text: str) -> str:
+    try:
+        return TypeAdapter[str](Prose).validate_python(text)
+    except ValidationError as error:
+        raise BadInput(f"text: {error.errors(include_url=False)[0]['msg']}") from None  # it would quote the text
 
 
 def _place(row: HearingRow) -> Place:

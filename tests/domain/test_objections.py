@@ -86,6 +86,10 @@ class TestProtest:
     def test_what_is_personal_is_there_and_bounded(self) -> None:
         said = {"capacity": Capacity.USER, "name": " Lucía ", "contact": "l@ejemplo.test", "text": "x" * LONGEST_TEXT}
         assert Protest.model_validate(said).name == "Lucía"
+        assert Protest.model_validate(said | {"text": "uno\r\n\tdos 👩‍🚀"}).text == "uno\r\n\tdos 👩‍🚀"
+        for wrong in ({"text": "\x1b[2J"}, {"name": "a\nb"}, {"contact": "a\x00"}, {"name": "\udcff"}):
+            with pytest.raises(ValidationError):
+                Protest.model_validate(said | wrong)
         for wrong in ({"name": " "}, {"contact": ""}, {"text": ""}, {"text": "x" * (LONGEST_TEXT + 1)}):
             with pytest.raises(ValidationError):
                 Protest.model_validate(said | wrong)

@@ -139,7 +139,7 @@ class TestElsewhere:
     async def test_who_is_not_appointed(self, hearings: HearingStore, case: str, officer: str, code: str) -> None:
         assert await refusal(hearings.record(case, HearingStep.CEASED, officer, OFFICERS)) == code
 
-    @pytest.mark.parametrize("text", [" ", "x" * (LONGEST_TEXT + 1)])
+    @pytest.mark.parametrize("text", [" ", "x" * (LONGEST_TEXT + 1), "\x1b[2J", "a\x00", "\udcff"])
     async def test_a_text_that_is_none(self, hearings: HearingStore, case: str, text: str) -> None:
         with pytest.raises(BadInput):
             await record(hearings, case, HearingStep.ANSWERED, text)
@@ -171,4 +171,7 @@ class TestOnFile:
         assert await hearings.read(case) == [(first, None), (second, None)]
         assert (await store.review.docket(case)).heard
         assert (await case_file(store.database, case)).hearing == (first, second)
+        later = await record(hearings, case, HearingStep.ANSWERED, "Algo más.")
+        assert later.subject != first.subject
+        assert (await hearings.read(case))[-1] == (later, "Algo más.")
         await ledger.verify(store.database)
