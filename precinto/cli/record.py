@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 from sqlmodel import col, select
 
 from precinto import loopback, stubs
+from precinto.adapters.blobs import blob_store
+from precinto.adapters.seals.document import verify_document
+from precinto.adapters.seals.identity import ROOT
+from precinto.bundle.trust import read_certificates
 from precinto.domain.case import Closure
 from precinto.domain.errors import BadInput, Refused
-from precinto.domain.model import digest
+from precinto.domain.model import canonical_json, digest
 from precinto.domain.statements import decode, verify
 from precinto.embedded import Running
+from precinto.settings import Settings
 from precinto.store import Database, Store
+from precinto.store.documents import order_files
 from precinto.store.ledger import verify as verify_ledger
 from precinto.store.officer_keys import OfficerKeyRow
 from precinto.store.orders import MeasureRow, OrderRow
@@ -73,9 +79,10 @@ async def _case(
         "hold": line.hold,
         "closure": line.closure,
         "stages": _stages(file.ledger),
-        "decisions": [_decision(row, line.id, keys) for row in file.decisions],
+        "decisions": [decision_on_record(row, line.id, keys) for row in file.decisions],
         "orders": [
             {name: row[name] for name in ("number", "bundle", "version", "valid_until", "ended_at", "end_reason")}
+            | {"documents": await _documents(running.settings, database, row["number"])}
             for row in file.orders
         ],
         "standings": [
@@ -88,17 +95,33 @@ async def _case(
     }
 
 
-def _decision(row: dict[str, Any], case: str, keys: Mapping[str, OfficerKeyRow]) -> dict[str, Any]:
+def decision_on_record(row: dict[str, Any], case: str, keys: Mapping[str, OfficerKeyRow]) -> dict[str, Any]:
     """A decision, and whether its envelope says the same under the key that its officer has enrolled."""
     found = {name: row[name] for name in ("officer", "outcome", "bundle", "state", "key")}
     try:
         key = keys[row["key"]]
-        said = verify(row["envelope"], decode(key.public))
+        said = verify(row["envelope"] or "", decode(key.public))
     except (KeyError, BadInput, Refused):
         return {**found, "signed": False}
     claimed = (case, row["officer"], row["outcome"], row["bundle"], digest(row["reasons"].encode()))
     signed = (said.case, said.actor, said.outcome.value, said.subject, said.reasons)
     return {**found, "signed": key.officer == row["officer"] and claimed == signed}
+
+
+async def _documents(settings: Settings, database: Database, number: str) -> list[dict[str, Any]]:
+    """The documents of each version of an order, and whether the authority has signed that they are just that."""
+    blobs, roots = blob_store(settings.blob_place), read_certificates(settings.sealing_folder / ROOT)
+    (order,) = await order_files(database, number)
+    found: list[dict[str, Any]] = []
+    for version in order.versions:
+        signed: dict[str, bool] = {}
+        for one in version.documents:
+            said = verify_document((await blobs.get(one.jws)).decode(), roots)
+            claimed = (number, version.version, version.kind, one.language, one.content)
+            told = (said["number"], said["version"], said["kind"], said["language"], digest(canonical_json(said)))
+            signed[one.language] = claimed == told
+        found.append({"version": version.version, "kind": version.kind.value, "signed": signed})
+    return found
 
 
 def _stages(ledger: tuple[LedgerLine, ...]) -> dict[str, str]:
@@ -182,12 +205,18 @@ def _checks(cases: list[dict[str, Any]], isps: dict[str, Any]) -> list[dict[str,
             case["hold"] and not case["verdicts"] for case in cases if case["closure"] == Closure.REJECTED
         ),
         "a name with a large audience was held, and ordered by two different reviewers": any(
-            case["hold"] and _rests_on_what_was_signed(case) for case in enforced
+            case["hold"] and rests_on_what_was_signed(case) for case in enforced
         ),
         "no decision counts without its officer's valid signature": all(one["signed"] for one in counted),
-        "each order rests on the very bundle that its officers signed": all(map(_rests_on_what_was_signed, enforced)),
+        "each order rests on the very bundle that its officers signed": all(map(rests_on_what_was_signed, enforced)),
+        "each version of each order has its document, in two languages, signed by the authority": all(
+            [*one["signed"].values()] == [True, True]
+            for case in enforced
+            for order in case["orders"]
+            for one in order["documents"]
+        ),
         "a stayed order was lifted by every ISP, and blocked again when it was resumed": any(
-            all(_again(case, isp) for isp in isps) for case in enforced
+            all(blocked_again(case, isp) for isp in isps) for case in enforced
         ),
         "every ISP took each notice once": len(notices) == len(set(notices)),
         "customers of every ISP reach every name again": all(all(isps[i]["open_now"].values()) for i in isps),
@@ -196,7 +225,7 @@ def _checks(cases: list[dict[str, Any]], isps: dict[str, Any]) -> list[dict[str,
     return [{"what": what, "holds": holds} for what, holds in checks.items()]
 
 
-def _rests_on_what_was_signed(case: dict[str, Any]) -> bool:
+def rests_on_what_was_signed(case: dict[str, Any]) -> bool:
     """Whether enough different officers have signed an approval of just the bundle that its order is on."""
     approvals = [one for one in case["decisions"] if (one["outcome"], one["state"]) == ("approve", "admitted")]
     needed = 2 if case["hold"] else 1
@@ -206,7 +235,7 @@ def _rests_on_what_was_signed(case: dict[str, Any]) -> bool:
     )
 
 
-def _again(case: dict[str, Any], isp: str) -> bool:
+def blocked_again(case: dict[str, Any], isp: str) -> bool:
     """Whether an ISP was measured to block, to lift, and to block once more."""
     settled = [one["to"] for one in case["standings"] if one["isp"] == isp and one["to"] in {"compliant", "released"}]
     return settled[:3] == ["compliant", "released", "compliant"]
