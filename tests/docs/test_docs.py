@@ -15,11 +15,14 @@ import typer.main
 from pydantic import BaseModel
 
 from precinto.cli import app, run
+from precinto.cli.cases import Verb
 from precinto.cli.output import Exit
 from precinto.domain import errors
 from precinto.domain.notification import Action, Measure, Notice, notice_id
 from precinto.domain.order_document import OrderDocument
+from precinto.domain.policy import MAY
 from precinto.domain.procedures import Procedure, Term
+from precinto.domain.review import Outcome, Role
 from precinto.plugins import Group, installed, load_channel
 from precinto.procedures import load_procedure
 from precinto.registry import read_registry
@@ -119,7 +122,10 @@ class TestReference:
 
     def test_every_code_of_a_refusal_is_documented(self) -> None:
         refusal = re.compile(r'(?:Refused|NotVerified|IllegalTransition)\(\s*"([a-z_]+)"')
-        codes = {code for path in SOURCES for code in refusal.findall(path.read_text(encoding="utf-8"))}
+        noted = re.compile(r'refuse\(\s*session, [\w.]+, [\w.]+, "([a-z_]+)"')
+        texts = [path.read_text(encoding="utf-8") for path in SOURCES]
+        codes = {code for text in texts for code in (*refusal.findall(text), *noted.findall(text))}
+        assert "superseded" in codes
         assert len(codes) > 10
         assert not [code for code in sorted(codes) if f"`{code}`" not in page("errors.md")]
 
@@ -155,6 +161,18 @@ class TestReference:
         tables = [whole, *(table for key in ("officers", "protected", "isps") for table in whole[key])]
         for key in {key for table in tables for key in table}:
             assert f"| `{key}` |" in page("registry.md")
+
+    @pytest.mark.parametrize("role", Role)
+    def test_every_role_is_documented_with_what_it_may_decide(self, role: Role) -> None:
+        rows = dict(re.findall(r"^\| (`[a-z_`, ]+`) \| (.+) \|$", page("registry.md"), re.MULTILINE))
+        said = next(text for names, text in rows.items() if f"`{role.value}`" in names)
+        if said.startswith("as `reviewer`"):
+            said = rows["`reviewer`"]
+        assert {one for one in Outcome if f"`{one.value}`" in said} == {one for one in Outcome if role in MAY[one]}
+
+    @pytest.mark.parametrize("outcome", Verb)
+    def test_every_outcome_of_decide_is_documented(self, outcome: Verb) -> None:
+        assert f"`{outcome.value}`" in section(page("cli.md"), "decide")
 
     @pytest.mark.parametrize("term", [name for name, f in Procedure.model_fields.items() if f.annotation is Term])
     def test_every_term_is_documented(self, term: str) -> None:
