@@ -174,13 +174,12 @@ def list_standing(as_json: AsJson = False) -> None:
     if as_json:
         emit([_line(one) for one in found])
         return
-    columns = ("number", "state", "from (UTC)", "until (UTC)", "released", "today", "title")
-    rows = table(*columns, fixed=columns[:4])
+    rows = table("number", "state", "until (UTC)", "released", "title", fixed=("number", "state", "until (UTC)"))
     for one in found:
         terms = one.order.terms
-        total, day = (f"{used} of {cap}" for used, cap in _used(one))
-        state = f"{one.state}, {one.needed} to sign" if one.needed and one.state == "draft" else one.state
-        rows.add_row(one.number, state, when(terms.window.since), when(terms.window.until), total, day, terms.title.en)
+        state = f"{one.state}, {one.needed} to sign" if one.state == "draft" else one.state
+        used = f"{one.released.total} of {terms.caps.total}"
+        rows.add_row(one.number, state, when(terms.window.until), used, terms.title.en)
     stdout().print(rows)
 
 
@@ -199,19 +198,20 @@ def show(number: Number, as_json: AsJson = False) -> None:
     out.print(f"{one.number}, {one.state}: {terms.title.en}\nwhat its officers sign: {one.digest}", soft_wrap=True)
     out.print(f"procedure {terms.procedure}, on the grounds {', '.join(terms.grounds)}")
     out.print(f"window    {when(terms.window.since)} until {when(terms.window.until)} UTC")
-    (total, most), (day, most_a_day) = _used(one)
-    out.print(f"released  {total} of {most} in all, {day} of {most_a_day} today")
+    caps, released = terms.caps, one.released
+    out.print(f"released  {released.total} of {caps.total} in all, {released.on_day} of {caps.per_day} today")
     for name, allowed in terms.scope.model_dump(mode="json").items():
         out.print(f"{name:<9} {', '.join(allowed)}", soft_wrap=True)
     out.print(f"drafted   {when(one.drafted_at)} by {', '.join(one.drafted_by)}\n")
-    signed = table("signed (UTC)", "officer", "role", "outcome", "counts", "reasons", fixed=("signed (UTC)",))
     for by in one.signatures:
-        counts = by.refusal or ("yes" if by.subject == one.digest else "of an earlier draft")
-        signed.add_row(when(by.submitted_at), by.officer, by.role, by.outcome, counts, by.reasons)
-    out.print(signed)
-    orders = table("order", "case", "from (UTC)", "until (UTC)", "ended", fixed=("order", "case"))
+        counts = by.refusal or ("" if by.subject == one.digest else "of an earlier draft")
+        does_not = f"; does not count: {counts.replace('_', ' ')}" if counts else ""
+        role = by.role.replace("_", " ")
+        out.print(f"{when(by.submitted_at)}  {by.officer} as {role}: {by.outcome}{does_not}", soft_wrap=True)
+        out.print(f"  {by.reasons}", soft_wrap=True)
+    orders = table("order", "case", "until (UTC)", "ended", fixed=("order", "case", "until (UTC)"))
     for order in one.orders:
-        orders.add_row(order.order, order.case, when(order.since), when(order.until), order.end_reason or "")
+        orders.add_row(order.order, order.case, when(order.until), (order.end_reason or "").replace("_", " "))
     if one.orders:
         out.print("")
         out.print(orders)
@@ -230,11 +230,6 @@ def _line(one: StandingFile) -> dict[str, Any]:
         "released": one.released,
         "digest": one.digest,
     }
-
-
-def _used(one: StandingFile) -> tuple[tuple[int, int], tuple[int, int]]:
-    caps, released = one.order.terms.caps, one.released
-    return (released.total, caps.total), (released.on_day, caps.per_day)
 
 
 async def _signatory(here: Opened, officer: str, passphrase_file: Path | None) -> Signatory:

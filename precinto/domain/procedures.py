@@ -209,7 +209,7 @@ class Procedure(Value):
         stay: Time in which a duty officer decides whether an order is suspended.
         appeal: Time to appeal.
         appeal_suspends: Whether an appeal suspends the order.
-        deciders: Who may approve.
+        deciders: Who may approve, renew and enact standing orders.
         revokers: Who may revoke, stay and resume.
         grounds: The reasons that decisions can give.
         documents: Languages of the order document.

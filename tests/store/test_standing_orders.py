@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select, update
 
+from precinto.contracts import EndTask
 from precinto.domain.case import Stage
 from precinto.domain.errors import NotFound
 from precinto.domain.evidence import Finding, FindingKind
@@ -445,6 +446,21 @@ class TestRevoke:
         wrong = signed(await store.standing_orders.file(number), officer, **({"outcome": Outcome.REVOKE} | changed))
         assert await refusal(store.standing_orders.revoke(number, wrong, REASONS, OFFICERS)) == code
         assert (await store.standing_orders.file(number)).state is StandingState.OPEN
+
+    async def test_a_case_that_is_never_told_is_found_by_the_watch(self, store: Store) -> None:
+        number = await enacted(store, standing_order())
+        cases = [await under_review(store, f"ripper-{n}.com") for n in range(2)]
+        for case in cases:
+            await decide(store, case, "duty-1", Outcome.RELEASE, about=number)
+        since, later = datetime.now(UTC), datetime.now(UTC) + HOUR
+        assert await store.watch.unheard(later, since) == []
+        await revoked(store, number)
+        heard, unheard = sorted(await orders(store, number), key=lambda order: order.case != cases[0])
+        await deliver(store, heard.id, datetime.now(UTC))
+        assert [task.order for task in await store.watch.unheard(later, since)] == [unheard.id]
+        assert await store.watch.unheard(later, later) == [], "while the engine was away nobody could hear"
+        await store.watch.woken(EndTask(case=unheard.case, order=unheard.id))
+        assert await store.watch.unheard(later, since) == []
 
     async def test_once(self, store: Store) -> None:
         number = await enacted(store, standing_order())
