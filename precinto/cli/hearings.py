@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from precinto.cli.cases import Case, with_installation
-from precinto.cli.objections import ERASED, TextFile, text_of
+from precinto.cli.objections import TextFile, quoted, text_of
 from precinto.cli.output import AsJson, Officer, emit, stdout, when
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def show_hearing(case: Case, as_json: AsJson = False) -> None:
         until = f"; answer due {when(line.due_at)} UTC" if line.due_at else ""
         stdout().print(f"{when(line.at)} UTC  {line.step}{because}, recorded by {line.officer}{until}")
         if line.subject is not None:
-            stdout().print(f"  {ERASED if text is None else text}  (subject {line.subject})", soft_wrap=True)
+            stdout().print(f"  subject {line.subject}:\n{quoted(text)}", soft_wrap=True)
 
 
 def _record(case: str, step: str, officer: str, text: str | None, because: Because | None = None) -> HearingLine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -111,13 +112,10 @@ def list_objections(
     if as_json:
         emit(lines)
         return
-    columns = ("id", "case", "order", "as", "filed (UTC)", "due (UTC)", "state", "corrected in")
-    shown = table(*columns, fixed=("id", "case", "filed (UTC)", "due (UTC)"))
+    shown = table("id", "case", "as", "due (UTC)", "state", "correction", fixed=("id", "case", "due (UTC)"))
     for line in lines:
         due = when(line.due_at) if line.state == "open" else ""
-        shown.add_row(
-            line.id, line.case, line.order, line.capacity, when(line.filed_at), due, state_of(line), corrected(line)
-        )
+        shown.add_row(line.id, line.case, line.capacity.replace("_", " "), due, state_of(line), corrected(line))
     stdout().print(shown)
 
 
@@ -137,13 +135,19 @@ def show_objection(
         return
     out = stdout()
     harm = "; claims harm beside the target" if line.collateral else ""
-    out.print(f"{line.id}: {line.instance} to order {line.order} of case {line.case}, as {line.capacity}{harm}")
+    capacity = line.capacity.replace("_", " ")
+    out.print(f"{line.id}: {line.instance} to order {line.order} of case {line.case}, as {capacity}{harm}")
     out.print(f"filed {when(line.filed_at)} UTC by {line.filed_by}; {state_of(line)}; due {when(line.due_at)} UTC")
-    if lifted := corrected(line):
-        out.print(f"corrected in {lifted}")
-    for field in ("name", "contact", "text"):
-        out.print(f"{field}: {ERASED if told[field] is None else told[field]}", soft_wrap=True)
+    if correction := corrected(line):
+        out.print(f"correction: {correction}")
     out.print(f"subject {line.subject}")
+    for field in ("name", "contact", "text"):
+        out.print(f"{field}:\n{quoted(told[field])}", soft_wrap=True)
+
+
+def quoted(text: str | None) -> str:
+    """What a stranger has said, so that no line of it passes for one of ours."""
+    return indent(ERASED if text is None else text, "  ", lambda line: True)
 
 
 def state_of(line: ObjectionLine) -> str:
@@ -155,7 +159,7 @@ def state_of(line: ObjectionLine) -> str:
 def corrected(line: ObjectionLine) -> str:
     """How long it took until nobody was blocked any more, or who still is."""
     if line.minutes_to_correct is not None:
-        return f"{line.minutes_to_correct} min"
+        return f"in {line.minutes_to_correct} min"
     if line.correction.waiting:
         return f"not measured open: {', '.join(line.correction.waiting)}"
     return ""

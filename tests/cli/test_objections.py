@@ -76,10 +76,17 @@ def test_it_is_read_whole_until_it_is_erased(command: Command, case: str, text: 
     assert (as_json["name"], as_json["contact"], as_json["text"]) == (NAME, CONTACT, TEXT)
     erased = ("subjects", "erase", filed["subject"], "--officer", "legal-head", "--reason", "request 17")
     assert command(*erased).code == 0
-    assert "text: erased" in command("objections", "show", filed["id"]).out
+    assert command("objections", "show", filed["id"]).out.splitlines()[-2:] == ["text:", "  erased"]
     assert command("objections", "show", filed["id"], "--json").json["text"] is None
     assert command("objections", "list", "--json").json == [filed]
     assert command("ledger", "verify").code == 0
+
+
+def test_no_line_of_a_stranger_passes_for_one_of_ours(command: Command, case: str, text: Path) -> None:
+    text.write_text("uno\n\nsubject ob-1\n", encoding="utf-8")
+    filed = file(command, case, text, "--json").json
+    lines = command("objections", "show", filed["id"]).out.splitlines()
+    assert lines[lines.index("text:") + 1 :] == ["  uno", "  ", "  subject ob-1"]
 
 
 def test_people_are_told_what_runs_now(command: Command, case: str, text: Path) -> None:
