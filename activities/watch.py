@@ -5,6 +5,7 @@ It is the second net. The first is the case's own run and the end that it armed;
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -19,6 +20,9 @@ from precinto.ports import Ports
 
 JUST_OPENED = timedelta(minutes=1)
 """A case this young may not have been started yet by the desk that opened it."""
+
+TELLING_SECONDS = 300.0
+"""Of a round, for telling ISPs: those that do not answer must not keep all else waiting."""
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +51,7 @@ class WatchActivities:
             since = await watch.begin(moment, task.every)
             ended = await self._end(moment, since, faults)
             woken = await self._wake(moment, since, faults)
+            unclosed = await watch.unclosed(moment, since)
             reminders = await watch.remind(moment)
             overdue = await watch.overdue(moment)
             unreached = await watch.unreached(moment)
@@ -63,6 +68,7 @@ class WatchActivities:
             resumed=resumed,
             addressed=addressed,
             woken=woken,
+            unclosed=unclosed,
         )
 
     async def _end(self, moment: datetime, since: datetime, faults: list[PrecintoError]) -> int:
@@ -76,7 +82,11 @@ class WatchActivities:
             except PrecintoError as error:
                 log.error("end_impossible", case=task.case, order=task.order, reason=str(error))
                 faults.append(error)
+        until = time.monotonic() + TELLING_SECONDS
         for task in await self._ports.watch.untold():
+            if time.monotonic() > until:
+                log.warning("releases_left_to_the_next_round")
+                break
             try:
                 await self._courier.deliver(task.order)
             except Unavailable as away:  # the next round tries again

@@ -130,6 +130,7 @@ class Watched(Value):
         resumed: Cases that had lost their run, and got another.
         addressed: Escalations that were put before somebody.
         woken: Cases that had not heard that their block is to be lifted, and were told again.
+        unclosed: Cases whose release is beyond its term, and that nothing has closed.
     """
 
     v: Literal[1] = 1
@@ -140,6 +141,7 @@ class Watched(Value):
     resumed: int
     addressed: int
     woken: int = 0
+    unclosed: int = 0
 
 
 class Escalation(Value):

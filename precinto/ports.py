@@ -710,7 +710,11 @@ class WatchRepository(Protocol):
         ...
 
     async def untold(self) -> Sequence[EndTask]:
-        """Orders that the watch has ended, with a release that an ISP still has to be told."""
+        """Orders that the watch has ended and of which an ISP still has to be told, those never tried first."""
+        ...
+
+    async def unclosed(self, moment: datetime, since: datetime) -> int:
+        """Put cases before a human whose release is beyond its term and that nothing has closed; how many are new."""
         ...
 
     async def unheard(self, moment: datetime, since: datetime) -> Sequence[EndTask]:

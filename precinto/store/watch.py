@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import or_
 from sqlalchemy.orm import defer
-from sqlmodel import Field, SQLModel, col, select
+from sqlmodel import Field, SQLModel, col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.contracts import EndTask
@@ -121,20 +121,35 @@ class WatchStore:
             return True
 
     async def untold(self) -> Sequence[EndTask]:
-        """Orders that the watch has ended, with a release that an ISP still has to be told."""
+        """Orders that the watch has ended and of which an ISP still has to be told, those never tried first."""
         ended = select(EscalationRow.subject).where(EscalationRow.what == "end_missed")
         async with self._database.read() as session:
             found = await session.exec(
-                select(OrderRow.case, OrderRow.id)
+                select(OrderRow.case, OrderRow.id, func.min(NoticeRow.tries))
                 .join(NoticeRow, col(NoticeRow.order) == OrderRow.id)
                 .join(CaseRow, col(CaseRow.id) == OrderRow.case)
                 .where(
                     col(OrderRow.id).in_(ended), NoticeRow.state == NoticeState.QUEUED, CaseRow.stage != Stage.CLOSED
                 )
-                .distinct()
-                .order_by(col(OrderRow.id))
+                .group_by(col(OrderRow.case), col(OrderRow.id))
+                .order_by(func.min(NoticeRow.tries), col(OrderRow.id))
             )
-            return [EndTask(case=case, order=order) for case, order in found]
+            return [EndTask(case=case, order=order) for case, order, _ in found]
+
+    async def unclosed(self, moment: datetime, since: datetime) -> int:
+        """Put cases before a human whose release is beyond its term and that nothing has closed; how many are new."""
+        late: set[tuple[str, str]] = set()
+        async with self._database.read() as session:
+            unblocking = select(CaseRow).where(CaseRow.stage == Stage.UNBLOCKING, col(CaseRow.due_at) <= moment)
+            for case in await session.exec(unblocking):
+                assert case.due_at is not None  # noqa: S101 - the query asked for it
+                if max(case.due_at, since) + graced(case.snapshot().span("recheck")) <= moment:
+                    late.add((case.id, case.due_at.astimezone(UTC).isoformat()))
+            late -= await _said(session, "close_missed")
+        if not late:
+            return 0
+        async with self._database.write() as session:
+            return sum([await raise_escalation(session, case, "close_missed", due) for case, due in sorted(late)])
 
     async def unheard(self, moment: datetime, since: datetime) -> Sequence[EndTask]:
         """Orders whose block is to be lifted, and no ISP has been tried in the time that it takes.

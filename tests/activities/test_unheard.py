@@ -51,8 +51,8 @@ async def test_it_is_told_once_and_a_human_too(world: World, case: str) -> None:
     moment = datetime.now(UTC) + GRACE + MINUTE
     assert (await go_round(world, moment)).woken == 1
     assert world.lapses.told == [(case, 0)]
-    [line] = await world.store.escalations.lines()
-    assert (line.what, line.to) == ("change_missed", ("legal-head",))
+    [line] = [one for one in await world.store.escalations.lines() if one.what == "change_missed"]
+    assert line.to == ("legal-head",)
     assert line.subject.endswith(" v2")
     assert (await go_round(world, moment + MINUTE)).woken == 0
     assert len(world.lapses.told) == 1

@@ -78,7 +78,7 @@ async def test_an_end_that_did_not_fire_is_made_up_for_and_every_isp_lifts(world
     assert world.lapses.told == [(order.case, 0)], "its run, if there is one, is told to look at its files"
     [line] = await world.store.escalations.lines()
     assert (line.what, line.subject, line.to) == ("end_missed", order.id, ("legal-head",))
-    assert await go_round(world, order.valid_until + GRACE + MINUTE) == NOTHING
+    assert await go_round(world, order.valid_until + GRACE + MINUTE / 4) == NOTHING
     assert [notice.action for notice in world.isps["isp0"].received] == [Action.BLOCK, Action.RELEASE]
 
 
@@ -90,6 +90,21 @@ async def test_an_isp_that_is_away_hears_of_it_at_a_later_round(world: World) ->
     await go_round(world, order.valid_until + GRACE + MINUTE)
     assert blocked(world) == []
     assert len(world.isps["isp0"].received) == 2, "who was told is not told again"
+
+
+async def test_isps_that_do_not_answer_cannot_keep_all_else_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time for telling is over before it began; the round goes on, and the next one tells."""
+    order = await in_force(world)
+    with monkeypatch.context() as patch:
+        patch.setattr("activities.watch.TELLING_SECONDS", -1.0)
+        watched = await go_round(world, order.valid_until + GRACE)
+    assert watched.ended == 1
+    assert watched.addressed
+    assert blocked(world) == list(ISPS)
+    await go_round(world, order.valid_until + GRACE + MINUTE)
+    assert blocked(world) == []
 
 
 async def test_a_case_that_no_run_carries_gets_one(world: World) -> None:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from sqlmodel import select
 
 from precinto.contracts import EndTask
-from precinto.domain.case import Stage
+from precinto.domain.case import Closure, Stage
 from precinto.domain.errors import IllegalTransition
 from precinto.domain.escalations import graced
 from precinto.domain.intake import Service
 from precinto.domain.notification import Action, Delivery
+from precinto.domain.objections import Capacity, Protest
 from precinto.domain.review import Outcome
-from precinto.store import Store
+from precinto.store import Store, Subjects, Vault
 from precinto.store.intake import CaseRow
 from precinto.store.ledger import LedgerRow
+from precinto.store.objections import ObjectionStore
 from precinto.store.orders import NoticeRow, OrderRow
 from precinto.store.review import EscalationRow
 from precinto.store.watch import away_after
 from tests.authority import terms
+from tests.fakes import OFFICERS
 from tests.store.steps import ISPS, MINUTE, TERMS, close_case, decide, deliver, end, issue, open_case, seal
 
 T = TypeVar("T")
@@ -186,6 +190,39 @@ class TestEnds:
         await deliver(store, order, datetime.now(UTC))
         assert await store.watch.untold() == []
 
+    async def test_those_that_nobody_has_tried_come_first(self, store: Store) -> None:
+        """So that an ISP that is away does not keep the releases of other orders waiting."""
+        for target in ("first.example.com", "second.example.com"):
+            case = await open_case(store, target)
+            task = EndTask(case=case, order=await issue(store, case))
+            await store.watch.end(task, (await row_of(store, task.order)).valid_until)
+        first, second = await store.watch.untold()
+        for one in await store.notification.undelivered(first.order):
+            await store.notification.failed(one.notice.id, "no answer", final=False)
+        assert await store.watch.untold() == [second, first]
+
+    async def test_a_release_beyond_its_term_that_nothing_closes_is_put_before_a_human_once(
+        self, store: Store
+    ) -> None:
+        case = await open_case(store)
+        order = await issue(store, case)
+        await end(store, case, order, (await row_of(store, order)).valid_until)
+        [row] = await rows(store, CaseRow, CaseRow.id == case)
+        assert row.due_at is not None
+        late = row.due_at + GRACE
+        assert await store.watch.unclosed(late - timedelta(seconds=1), LONG_AGO) == 0
+        assert await store.watch.unclosed(late, late) == 0, "after an outage it has that time again"
+        assert await store.watch.unclosed(late, LONG_AGO) == 1
+        assert await store.watch.unclosed(late + MINUTE, LONG_AGO) == 0
+        assert await escalations(store, "close_missed") == [(case, row.due_at.astimezone(UTC).isoformat())]
+
+    async def test_a_case_that_was_closed_in_time_is_not(self, store: Store) -> None:
+        case = await open_case(store)
+        order = await issue(store, case)
+        await end(store, case, order, (await row_of(store, order)).valid_until)
+        await store.verification.close(case, Closure.ESCALATED, datetime.now(UTC))
+        assert await store.watch.unclosed(datetime.now(UTC) + 60 * ORDER, LONG_AGO) == 0
+
     async def test_an_order_in_a_case_where_none_can_end_is_an_error_not_silence(self, store: Store) -> None:
         case = await open_case(store)
         order = await issue(store, case)
@@ -240,6 +277,20 @@ class TestReminders:
         await seal(store, await open_case(store))
         for seconds in range(0, 60, 5):
             assert await store.watch.remind(datetime.now(UTC) + timedelta(seconds=seconds)) == 0
+
+
+class TestObjections:
+    """What waits for a decision beyond its term."""
+
+    async def test_an_objection_beyond_its_term_is_put_before_a_human(self, store: Store, tmp_path: Path) -> None:
+        case = await open_case(store)
+        await issue(store, case)
+        objections = ObjectionStore(store.database, Subjects(Vault(tmp_path / "vault.key")))
+        said = Protest(capacity=Capacity.USER, name="Lucía", contact="lucia@ejemplo.test", text="Es mi tienda.")
+        filed = await objections.file(case, said, "operator-1", OFFICERS)
+        assert await store.watch.overdue(filed.due_at) == 0
+        assert await store.watch.overdue(filed.due_at + MINUTE) == 1
+        assert await escalations(store, "objection_overdue") == [(case, filed.id)]
 
 
 class TestIsps:
