@@ -234,6 +234,13 @@ def test_each_isp_has_the_channel_it_names_and_keeps_it(folder: Path) -> None:
         assert registry.channel(isp) is registry.channel(isp)
 
 
+def test_an_isp_gets_orders_in_its_language_spanish_unless_it_says(folder: Path) -> None:
+    english = _read(folder, GOOD.replace('name = "ISP Sur"', 'name = "ISP Sur"\nlanguage = "en"'))
+    assert {isp.id: isp.language for isp in english.isps} == {"norte": "es", "sur": "en", "andes": "es"}
+    with pytest.raises(BadInput, match=r"isps\.1\.language"):
+        _read(folder, GOOD.replace('name = "ISP Sur"', 'name = "ISP Sur"\nlanguage = "pt"'))
+
+
 def test_an_isp_that_is_not_there_is_not_found(folder: Path) -> None:
     with pytest.raises(NotFound, match="'oeste'"):
         _read(folder).channel("oeste")
