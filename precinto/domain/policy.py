@@ -25,7 +25,9 @@ class Deed(StrEnum):
     OBJECT = "object"
     """File somebody's objection, or an appeal."""
     HEAR = "hear"
-    """Record that an operator was served notice, answered, or could not be reached."""
+    """Record that an operator was served notice, answered, or took the content down."""
+    SKIP = "skip"
+    """Say that nobody is heard before an order: it takes a right away, so whoever decides says it."""
     PROCEED = "proceed"
     """Record that the main proceeding was opened."""
     DRAFT = "draft"
@@ -40,6 +42,7 @@ MAY: MappingProxyType[Outcome | Deed, tuple[Role, ...]] = MappingProxyType(
         Deed.REFER: (Role.OPERATOR,),
         Deed.OBJECT: (Role.OPERATOR, *_ON_DUTY),
         Deed.HEAR: (Role.OPERATOR, *_DECIDERS),
+        Deed.SKIP: _DECIDERS,
         Deed.PROCEED: _DECIDERS,
         Deed.DRAFT: (Role.OPERATOR, *_DECIDERS),
         Outcome.APPROVE: _DECIDERS,

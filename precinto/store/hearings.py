@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.domain.case import Stage
-from precinto.domain.errors import BadInput
+from precinto.domain.errors import BadInput, Refused
 from precinto.domain.hearings import HearingStep, may_record
 from precinto.domain.model import Instant, Value, digest
 from precinto.domain.objections import Prose
@@ -21,7 +21,7 @@ from precinto.domain.review import Officer
 from precinto.store import ledger
 from precinto.store.database import Database, now
 from precinto.store.docket import HearingRow
-from precinto.store.intake import load_case
+from precinto.store.intake import barred_officers, load_case
 from precinto.store.subjects import Place, SubjectRow, Subjects
 
 
@@ -84,14 +84,18 @@ class HearingStore:
         Raises:
             NotFound: No such case.
             BadInput: The text is empty, too long, or holds control characters.
-            Refused: ``unknown_officer``, ``not_entitled``; ``no_hearing``, ``hearing_over``, ``skip_not_allowed``.
+            Refused: ``unknown_officer``, ``not_entitled``; ``no_hearing``, ``hearing_over``, ``skip_not_allowed``,
+                ``referrer_may_not_decide``: whoever referred or opened a case takes nobody's right to be heard.
             CannotHere: The vault cannot be used.
         """
         moment = now()
-        can(officers, officer, Deed.HEAR, moment)
+        skips = step is HearingStep.SKIPPED
+        can(officers, officer, Deed.SKIP if skips else Deed.HEAR, moment)
         said = None if text is None else _prose(text)
         async with self._database.write() as session:
             found = await load_case(session, case)
+            if skips and officer in await barred_officers(session, found):
+                raise Refused("referrer_may_not_decide", f"{officer} referred or opened the case: another one says so")
             snapshot = found.snapshot()
             may_record(snapshot.procedure.hearing, step, Stage(found.stage), skip)
             row = HearingRow(

@@ -48,6 +48,7 @@ class TestTheTable:
             (Deed.REFER, {"operator-1", "reviewer-2"}),
             (Deed.OBJECT, {"operator-1", "reviewer-1", "reviewer-2", "legal-head", "duty-1"}),
             (Deed.HEAR, {"operator-1", "reviewer-1", "reviewer-2", "legal-head"}),
+            (Deed.SKIP, {"reviewer-1", "reviewer-2", "legal-head"}),
             (Deed.PROCEED, {"reviewer-1", "reviewer-2", "legal-head"}),
             (Deed.DRAFT, {"operator-1", "reviewer-1", "reviewer-2", "legal-head"}),
             (Outcome.APPROVE, {"reviewer-1", "reviewer-2", "legal-head"}),

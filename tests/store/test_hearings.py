@@ -56,8 +56,9 @@ async def case(store: Store) -> str:
 async def record(
     hearings: HearingStore, case: str, step: HearingStep, text: str | None = None, skip: Skip | None = None
 ) -> HearingLine:
-    """The operator of the authority records a step."""
-    return await hearings.record(case, step, "operator-1", OFFICERS, text=text, skip=skip)
+    """Whoever may records a step: that it is skipped, a reviewer."""
+    officer = "reviewer-2" if step is HearingStep.SKIPPED else "operator-1"
+    return await hearings.record(case, step, officer, OFFICERS, text=text, skip=skip)
 
 
 def _at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
@@ -115,6 +116,17 @@ class TestBeforeTheOrder:
         line = await record(hearings, case, HearingStep.SKIPPED, skip=Skip.OPERATOR_UNKNOWN)
         assert line.reason == "operator_unknown"
         assert (await decide(store, case, "reviewer-1")).code is None
+
+    @pytest.mark.parametrize(
+        ("officer", "code"),
+        [("operator-1", "not_entitled"), ("reviewer-1", "referrer_may_not_decide"), ("legal-head", None)],
+    )
+    async def test_whoever_wants_the_block_takes_nobodys_right_to_be_heard(
+        self, store: Store, hearings: HearingStore, officer: str, code: str | None
+    ) -> None:
+        case = await open_case(store, opened_by="reviewer-1", terms=BEFORE)
+        skipping = hearings.record(case, HearingStep.SKIPPED, officer, OFFICERS, skip=Skip.OPERATOR_UNKNOWN)
+        assert await refusal(skipping) == code
 
     async def test_after_the_order_it_is_over(self, store: Store, hearings: HearingStore, case: str) -> None:
         await record(hearings, case, HearingStep.ANSWERED, ANSWER)
