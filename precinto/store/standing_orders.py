@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from precinto.domain.case import Stage
+from precinto.domain.case import TRANSITIONS, Stage
 from precinto.domain.errors import NotFound, Refused
 from precinto.domain.model import Digest, Instant, Value
 from precinto.domain.orders import End, EndReason
@@ -312,12 +312,17 @@ async def _end_all(session: AsyncSession, row: StandingOrderRow, by: StandingDec
     orders = await session.exec(
         select(OrderRow).where(OrderRow.standing_order == row.number, col(OrderRow.ended_at).is_(None))
     )
-    ended = list(orders)
-    for order in ended:
+    ended = 0
+    for order in list(orders):
+        case = await load_case(session, order.case)
+        if Stage.UNBLOCKING not in TRANSITIONS[Stage(case.stage)]:
+            # Somebody wrote into the database. It must not keep the others in force; the watch reports it each round.
+            continue
         # Its own end may have come before, while the engine was away.
         first = min(over, await end_to_come(session, order), key=lambda end: end.at)
-        await end_order(session, order, await load_case(session, order.case), first, actor=by.officer)
-    return len(ended)
+        await end_order(session, order, case, first, actor=by.officer)
+        ended += 1
+    return ended
 
 
 async def _at_work(session: AsyncSession, number: str) -> tuple[str, ...]:

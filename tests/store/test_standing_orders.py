@@ -25,6 +25,7 @@ from precinto.domain.review import Outcome, Role
 from precinto.domain.standing_orders import Caps, Released, StandingState, Window, day_of
 from precinto.domain.statements import read, sign
 from precinto.store import Store, ledger
+from precinto.store.intake import CaseRow
 from precinto.store.orders import NoticeRow, OrderRow
 from precinto.store.releases import StandingOrderRow
 from tests.authority import REASONS, TERMS, enrol, envelope, key_of, referral, terms
@@ -415,6 +416,20 @@ class TestRevoke:
         await revoked(store, number)
         (order,) = await orders(store, number)
         assert (order.ended_at, order.end_reason) == (order.valid_until, EndReason.EXPIRED)
+
+    async def test_a_case_that_somebody_wrote_into_keeps_no_other_in_force(self, store: Store) -> None:
+        number = await enacted(store, standing_order())
+        broken, sound = [await under_review(store, f"ripper-{n}.com") for n in range(2)]
+        for case in (broken, sound):
+            await decide(store, case, "duty-1", Outcome.RELEASE, about=number)
+        async with store.database.write() as session:
+            await session.exec(update(CaseRow).where(col(CaseRow.id) == broken).values(stage=Stage.REVIEW.value))
+        await revoked(store, number)
+        over = {order.case for order in await orders(store, number) if order.ended_at is not None}
+        assert over == {sound}
+        later = datetime.now(UTC) + HOUR
+        (missed,) = await store.watch.missed(later, datetime.now(UTC))
+        assert missed.case == broken, "the watch comes upon it in each round"
 
     async def test_nothing_is_released_any_more_also_what_was_filed(self, store: Store) -> None:
         number = await enacted(store, standing_order())
