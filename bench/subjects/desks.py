@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
 
 from bench.plan import Wrong
 
@@ -15,13 +16,19 @@ READ = 0.05
 
 
 async def persist(decide: Callable[[], Awaitable[object]]) -> None:
-    """Send a decision, again after a while where the case is not under review yet."""
+    """Send a decision, again after a while where the case is not under review yet.
+
+    Raises:
+        Wrong: The case refuses it for another reason, for good.
+    """
     pause = READ
     while True:
         await asyncio.sleep(pause)
         try:
             await decide()
-        except WorkflowUpdateFailedError:
+        except WorkflowUpdateFailedError as failed:
+            if not isinstance(failed.cause, ApplicationError) or failed.cause.type != "not_under_review":
+                raise Wrong(f"a decision was refused: {failed.cause}") from failed
             pause *= 2
         else:
             return

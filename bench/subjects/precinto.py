@@ -22,19 +22,18 @@ from bench.mailbox import Inbox, Outbox
 from bench.plan import VANTAGES, Load, Wrong
 from bench.subjects.desks import persist
 from precinto import engine, stubs
-from precinto.contracts import Admission, CaseEnd, Sealed, SweepTask
+from precinto.contracts import Admitted, CaseEnd, Filed, Sealed, SweepTask
 from precinto.domain.case import Closure, Stage
 from precinto.domain.evidence import NO_LISTS, guard
 from precinto.domain.intake import Referral, Service, TargetKind, normalise
-from precinto.domain.model import digest
-from precinto.domain.review import Decision, Outcome, decision_id
-from precinto.domain.terms import Terms
 from precinto.domain.verification import Standing
 from precinto.ports import Capture, CapturedFile, Package, Ports, Subject
+from precinto.runs import TemporalRuns
 from precinto.store import Database, Store, ledger
 from precinto.store.evidence import EvidenceStore
 from precinto.store.intake import CaseRow
 from precinto.store.orders import NoticeRow, NoticeState, OrderRow, StandingRow
+from tests.authority import REASONS, enrol, envelope, terms
 from tests.fakes import (
     OFFICERS,
     FakeIsp,
@@ -47,8 +46,6 @@ from tests.fakes import (
 
 PAGE = b"<h1>convert any video</h1>" * 40
 """About 1 KB, as the benchmark of the peers captures."""
-
-REASONS = "The service copies recordings at request; the bundle shows it."
 
 
 class _Browser:
@@ -99,19 +96,13 @@ class _Desk:
         target = normalise(TargetKind.DOMAIN, f"{name}.example.org")
         service = Service.STREAM_RIPPER
         referral = Referral(partner="ifpi", reference=name, target=target, service=service, work="A recording")
-        terms = Terms(
-            procedure="bench",
-            basis="art-1",
-            review=timedelta(hours=1),
-            order=load.order,
-            comply=timedelta(hours=1),
-            remind=timedelta(hours=1),
-            release=timedelta(hours=1),
-            recheck=load.recheck,
+        hour = timedelta(hours=1)
+        law = terms(
+            review=hour, order=load.order, comply=load.order / 2, remind=hour, release=hour, recheck=load.recheck
         )
         findings = guard(target, NO_LISTS.joined(FakeRegistry.protected))
-        case = (await self._store.intake.register(referral, findings, "operator-1", terms)).case
-        await engine.start_case(self._client, case, terms, service, "A case of the benchmark")
+        case = (await self._store.intake.register(referral, findings, "operator-1", law)).case
+        await engine.start_case(self._client, case, law, service, "A case of the benchmark")
         return self._client.get_workflow_handle(stubs.case_workflow(case), result_type=CaseEnd)
 
     async def decide(self, name: str, handle: WorkflowHandle[Any, Any]) -> None:
@@ -121,21 +112,13 @@ class _Desk:
         bundle = (await self._store.review.docket(case)).bundle
         if bundle is None:
             raise AssertionError(f"{case} has no bundle after it was sealed")
-        decision = Decision(
-            id=decision_id(case, bundle, OFFICERS[0].id, Outcome.APPROVE),
-            officer=OFFICERS[0].id,
-            outcome=Outcome.APPROVE,
-            bundle=bundle,
-            basis="art-1",
-            reasons=digest(REASONS.encode()),
-        )
-        ticket = await self._store.review.submit(case, decision, "reviewer", REASONS)
+        signed = envelope(case, bundle, OFFICERS[0].id)
+        filed = await self._store.review.file(case, signed, REASONS, OFFICERS)
         await persist(
             lambda: handle.execute_update(  # pyright: ignore[reportUnknownMemberType]
-                "decide", decision, id=ticket, result_type=Admission
+                "decide", Filed(decision=filed.id), id=filed.ticket, result_type=Admitted
             )
         )
-        await self._store.review.admitted(decision.id, ticket)
 
     async def sweep(self, tick: str) -> None:
         async def one(vantage: str) -> None:
@@ -196,6 +179,7 @@ class Precinto:
         database = _database(folder)
         await database.migrate()
         store = Store(database)
+        await enrol(store)
         isps: dict[str, FakeIsp] = {vantage: _Isp() for vantage in VANTAGES}
         ports = Ports(
             registry=FakeRegistry(isps),
@@ -204,13 +188,17 @@ class Precinto:
             prober=FakeProber(isps),
             blobs=MemoryBlobs(),
             signals=engine.TemporalSignals(client),
+            runs=TemporalRuns(client),
             intake=store.intake,
             evidence=_Evidence(database, Outbox(folder)),
             review=store.review,
+            gate=store.gate,
             documents=store.documents,
             notification=store.notification,
             verification=store.verification,
             anchors=store.anchors,
+            watch=store.watch,
+            escalations=store.escalations,
         )
         async with engine.workers(
             client, workflows.WORKFLOWS, activities.build(ports), VANTAGES, drain=timedelta(seconds=1)

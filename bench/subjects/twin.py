@@ -32,9 +32,9 @@ class _Activities:
         self._outbox = outbox
         self._swept: dict[str, set[str]] = {}
 
-    @activity.defn(name="twin.accept")
-    async def accept(self, task: twin.Task) -> str:
-        return task.case
+    @activity.defn(name="twin.admit")
+    async def admit(self, task: twin.Task) -> str:
+        return task.about
 
     @activity.defn(name="twin.capture")
     async def capture(self, task: twin.Task) -> str:
@@ -85,8 +85,8 @@ class _Desk:
         )
 
     async def decide(self, name: str, handle: WorkflowHandle[Any, Any]) -> None:
-        bundle = await self._inbox.next(name)
-        verdict = twin.Verdict(id=f"decision-{name}", officer="reviewer-1", bundle=bundle, reasons=bundle)
+        await self._inbox.next(name)
+        verdict = twin.Verdict(id=f"decision-{name}", case=name)
         await persist(
             lambda: handle.execute_update(  # pyright: ignore[reportUnknownMemberType]
                 "decide", verdict, id=verdict.id, result_type=int
@@ -127,7 +127,7 @@ class Twin:
             worker(
                 twin.CASES,
                 50,
-                [does.accept],
+                [does.admit],
                 workflows=[twin.TwinCase, twin.TwinSweep],
                 max_cached_workflows=2000,
                 sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),

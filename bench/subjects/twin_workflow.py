@@ -48,9 +48,7 @@ class Verdict:
     """A decision."""
 
     id: str
-    officer: str
-    bundle: str
-    reasons: str
+    case: str
 
 
 @workflow.defn(name="TwinCase")
@@ -59,15 +57,13 @@ class TwinCase:
 
     @workflow.init
     def __init__(self, start: Start) -> None:
+        self._case = start.case
         self._bundle = ""
         self._verdict: Verdict | None = None
 
     @workflow.run
     async def run(self, start: Start) -> str:
         """The same waits and the same commands as ``EnforcementCase``."""
-        await workflow.execute_local_activity(
-            "twin.accept", Task(start.case, "", ""), result_type=str, start_to_close_timeout=LIMIT
-        )
         until = workflow.now() + timedelta(hours=1)
         self._bundle = await workflow.execute_activity(
             "twin.capture",
@@ -108,14 +104,17 @@ class TwinCase:
         )
 
     @workflow.update(name="decide")
-    def decide(self, verdict: Verdict) -> int:
+    async def decide(self, verdict: Verdict) -> int:
         """A decision."""
+        await workflow.execute_local_activity(
+            "twin.admit", Task(verdict.case, verdict.id, ""), result_type=str, start_to_close_timeout=LIMIT
+        )
         self._verdict = verdict
         return 0
 
     @decide.validator
     def _may_decide(self, verdict: Verdict) -> None:
-        if not self._bundle or verdict.bundle != self._bundle:
+        if not self._bundle or verdict.case != self._case:
             raise ApplicationError("the case is not under review", type="not_under_review", non_retryable=True)
 
 
