@@ -52,7 +52,7 @@ def list_escalations(
     for one in found:
         to = ", ".join(one.to) or "nobody is there"
         seen = (f"{one.seen_by} at {when(one.seen_at)}" if one.seen_by else "",) if everything else ()
-        rows.add_row(one.id[:_SHOWN], when(one.at), one.case, one.what, one.subject, to, *seen)
+        rows.add_row(one.id[:_SHOWN], when(one.at), one.case, one.what.replace("_", " "), one.subject, to, *seen)
     stdout().print(rows if found else "nothing waits")
 
 

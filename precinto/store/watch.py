@@ -117,7 +117,7 @@ class WatchStore:
             if order.ended_at is not None or moment < end.at:
                 return False
             await end_order(session, order, case, end)
-            await raise_escalation(session, case.id, "end_missed", order.id)
+            await raise_escalation(session, case.id, "end_missed", order.number)
             return True
 
     async def untold(self) -> Sequence[EndTask]:
@@ -129,7 +129,9 @@ class WatchStore:
                 .join(NoticeRow, col(NoticeRow.order) == OrderRow.id)
                 .join(CaseRow, col(CaseRow.id) == OrderRow.case)
                 .where(
-                    col(OrderRow.id).in_(ended), NoticeRow.state == NoticeState.QUEUED, CaseRow.stage != Stage.CLOSED
+                    col(OrderRow.number).in_(ended),
+                    NoticeRow.state == NoticeState.QUEUED,
+                    CaseRow.stage != Stage.CLOSED,
                 )
                 .group_by(col(OrderRow.case), col(OrderRow.id))
                 .order_by(func.min(NoticeRow.tries), col(OrderRow.id))
@@ -144,7 +146,7 @@ class WatchStore:
             for case in await session.exec(unblocking):
                 assert case.due_at is not None  # noqa: S101 - the query asked for it
                 if max(case.due_at, since) + graced(case.snapshot().span("recheck")) <= moment:
-                    late.add((case.id, case.due_at.astimezone(UTC).isoformat()))
+                    late.add((case.id, _at(case.due_at)))
             late -= await _said(session, "close_missed")
         if not late:
             return 0
@@ -206,8 +208,7 @@ class WatchStore:
                 since = max(case.stage_at, began.get(case.id, case.stage_at))
                 percents = case.snapshot().procedure.reminders
                 if percent := reminder_due(since, case.due_at, percents, moment):
-                    due = case.due_at.astimezone(UTC).isoformat()
-                    wanted.append((case.id, f"{percent} % of the term until {due}"))
+                    wanted.append((case.id, f"{percent} % of the term until {_at(case.due_at)}"))
             wanted = [one for one in wanted if one not in known]
         if not wanted:
             return 0
@@ -275,6 +276,10 @@ class WatchStore:
 
 def _version(order: OrderRow) -> str:
     return f"{order.number} v{order.version}"
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 async def _said(session: AsyncSession, what: str) -> set[tuple[str, str]]:

@@ -77,7 +77,7 @@ async def test_an_end_that_did_not_fire_is_made_up_for_and_every_isp_lifts(world
     assert (await row_of(world.store, order.id)).ended_at == order.valid_until
     assert world.lapses.told == [(order.case, 0)], "its run, if there is one, is told to look at its files"
     [line] = await world.store.escalations.lines()
-    assert (line.what, line.subject, line.to) == ("end_missed", order.id, ("legal-head",))
+    assert (line.what, line.subject, line.to) == ("end_missed", order.number, ("legal-head",))
     assert await go_round(world, order.valid_until + GRACE + MINUTE / 4) == NOTHING
     assert [notice.action for notice in world.isps["isp0"].received] == [Action.BLOCK, Action.RELEASE]
 
@@ -235,7 +235,7 @@ async def test_an_order_beyond_its_end_is_ended_by_one_round_whatever_happened(
     for isp in world.isps.values():
         isp.failures.clear()  # they are back
     await go_round(world, until + GRACE + MINUTE)
-    made_up_for = any(line.subject == order.id for line in await world.store.escalations.lines())
+    made_up_for = any(line.subject == order.number for line in await world.store.escalations.lines())
     if not made_up_for:
         await tell(world, order.id)  # its own end fired, and goes on telling
     assert not any(target in isp.blocked for isp in world.isps.values())
