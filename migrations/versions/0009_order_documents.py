@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("valid_until", _Moment(), nullable=False),
         sa.Column("end_reason", _Text(length=16), nullable=True),
         sa.Column("decisions", sa.Text(), nullable=False),
-        sa.Column("issued_at", _Moment(), nullable=False),
+        sa.Column("stated_at", _Moment(), nullable=False),
         sa.Column("undocumented_at", _Moment(), nullable=True),
         sa.ForeignKeyConstraint(["order"], ["orders.id"], name=op.f("fk_order_versions_order_orders")),
         sa.PrimaryKeyConstraint("order", "version", name=op.f("pk_order_versions")),
@@ -65,7 +65,7 @@ def _state_what_there_is() -> None:
     decisions = _table("decisions", "id", "case", "bundle", "outcome", "state")
     versions = _table(
         "order_versions", "order", "version", "kind", "valid_from", "valid_until", "end_reason", "decisions",
-        "issued_at",
+        "stated_at",
     )  # fmt: skip
     for row in connection.execute(sa.select(orders)).mappings().all():
         approving = sa.select(decisions.c.id).where(
@@ -80,7 +80,7 @@ def _state_what_there_is() -> None:
             "kind": row["kind"],
             "valid_from": row["valid_from"],
             "decisions": json.dumps(sorted(connection.execute(approving).scalars())),
-            "issued_at": row["valid_from"],
+            "stated_at": row["valid_from"],
         }
         connection.execute(sa.insert(versions).values(first))
         if row["version"] > 1:
@@ -91,7 +91,7 @@ def _state_what_there_is() -> None:
                 "valid_from": row["asked_at"],
                 "end_reason": row["end_reason"],
                 "decisions": "[]",
-                "issued_at": row["asked_at"],
+                "stated_at": row["asked_at"],
             }
             connection.execute(sa.insert(versions).values(newest))
 

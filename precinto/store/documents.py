@@ -62,7 +62,7 @@ class VersionFile(Value):
         valid_from: When it takes effect.
         valid_until: When the order ends by its date.
         end_reason: Why an order that is over ended.
-        issued_at: When it was issued.
+        stated_at: When it was put on file.
         undocumented_at: Since when its notices go without a document; None where they do not.
         documents: Its documents, by language.
     """
@@ -72,7 +72,7 @@ class VersionFile(Value):
     valid_from: Instant
     valid_until: Instant
     end_reason: EndReason | None
-    issued_at: Instant
+    stated_at: Instant
     undocumented_at: Instant | None
     documents: tuple[OrderDocument, ...]
 
@@ -112,7 +112,7 @@ class DocumentStore:
             return Documented(documents=found, without=stated.undocumented_at is not None)
 
     async def draft(self, order: str, version: int, card: AuthorityCard) -> Draft:
-        """What the documents of a version of an order say, and in which languages they are made.
+        """What the documents of a version of an order say if they are made now, and in which languages they are.
 
         Args:
             order: The order.
@@ -150,7 +150,7 @@ class DocumentStore:
                 standing_order=row.standing_order,
                 redress=procedure.redress,
                 decisions=tuple(_taken(one) for one in decisions),
-                issued_at=stated.issued_at,
+                issued_at=now(),  # not the version's moment: by then the key may not have been valid yet
             )
             return Draft(paper=paper, languages=procedure.documents)
 

@@ -95,7 +95,7 @@ class OrderVersionRow(SQLModel, table=True):
     valid_until: datetime
     end_reason: str | None = Field(default=None, max_length=16)
     decisions: str = Field(sa_type=Text)
-    issued_at: datetime
+    stated_at: datetime
     undocumented_at: datetime | None = None
 
 
@@ -182,7 +182,7 @@ def state_version(
             valid_until=order.valid_until,
             end_reason=order.end_reason,
             decisions=json.dumps(list(decisions)),
-            issued_at=now(),
+            stated_at=now(),
         )
     )
 

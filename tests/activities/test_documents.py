@@ -29,6 +29,7 @@ from precinto.domain.procedures import Language
 from precinto.domain.review import Outcome
 from precinto.ports import Written
 from precinto.store.documents import order_files
+from precinto.store.orders import OrderVersionRow
 from precinto.store.review import EscalationRow
 from tests.activities.conftest import World
 from tests.fakes import FakeDocumentSigner
@@ -86,12 +87,12 @@ async def test_each_isp_gets_the_document_in_its_language(world: World, task: Or
     await notify(world, task)
     letters = {notice.isp: notice.letter for notice in received(world)}
     assert {isp: letter and letter.language for isp, letter in letters.items()} == {"isp0": "es", "isp1": "en"}
-    paper = (await world.store.documents.draft(task.order, 1, CARD)).paper
+    (file,) = await order_files(world.store.database, task.order)
+    signed = {one.language: f"signed.{one.content}" for one in file.newest.documents}
     for letter in letters.values():
         assert letter is not None
         assert letter.pdf.startswith(b"%PDF-")
-        said = canonical_json(document(paper, letter.language))
-        assert letter.jws == await FakeDocumentSigner().sign(said)
+        assert letter.jws == signed[letter.language]
 
 
 async def test_whoever_gets_it_can_check_it_without_us(world: World, task: OrderTask, tmp_path: Path) -> None:
@@ -101,13 +102,29 @@ async def test_whoever_gets_it_can_check_it_without_us(world: World, task: Order
     await notify(world, task)
     letter = received(world)[0].letter
     assert letter is not None
+    said = verify_document(letter.jws, read_certificates(identity.root))
     paper = (await world.store.documents.draft(task.order, 1, CARD)).paper
-    assert verify_document(letter.jws, read_certificates(identity.root)) == document(paper, "es")
+    assert said == document(paper, "es") | {"issued_at": said["issued_at"]}
     other = jws.JWS.from_jose_token(letter.jws)
     certificate = x509.load_der_x509_certificate(base64.b64decode(other.jose_header["x5c"][0]))
     public = certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     other.verify(jwk.JWK.from_pem(public))
-    assert other.payload == canonical_json(document(paper, "es"))
+    assert other.payload == canonical_json(said)
+
+
+async def test_a_key_that_is_newer_than_the_order_signs_it_well(world: World, task: OrderTask, tmp_path: Path) -> None:
+    """The key was renewed while the document still waited: it is dated when it is signed."""
+    async with world.store.database.write() as session:
+        for row in await session.exec(select(OrderVersionRow)):
+            row.stated_at -= timedelta(days=10)
+            row.valid_from -= timedelta(days=10)
+            session.add(row)
+    identity = issue_sealing_identity(tmp_path / "seals", "autoridad")
+    world.ports.chancery._signer = DocumentSigner(identity.key, identity.certificates)  # type: ignore[attr-defined]
+    await notify(world, task)
+    letter = received(world)[0].letter
+    assert letter is not None
+    assert verify_document(letter.jws, read_certificates(identity.root))["version"] == 1
 
 
 async def test_an_isp_gets_another_language_where_the_procedure_lacks_its_own(world: World) -> None:
