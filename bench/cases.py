@@ -1,4 +1,4 @@
-"""The benchmark of cases: ``python -m bench.cases [--rounds N] [--pace X] [--quick]``.
+"""The benchmark of cases: ``python -m bench.cases [--rounds N] [--pace X] [--at-once N ...] [--waiting N] [--quick]``.
 
 Each round runs every subject on a stage of its own, in an order that turns from round to round, so that a slow hour
 of the machine hits all alike. The run fails where a case was lost or doubled, or where the twin's history is not
@@ -66,8 +66,8 @@ FULL = Plan(
 
 QUICK = Plan(
     rounds=1,
-    warm_up=Load("warm", cases=2, at_once=2, tick=0.5),
-    loads=(Load("one", cases=1, at_once=1, tick=0.5), Load("five", cases=10, at_once=5, tick=0.5)),
+    warm_up=Load("warm", cases=2, at_once=2, tick=1),
+    loads=(Load("one", cases=1, at_once=1, tick=1), Load("five", cases=10, at_once=5, tick=1)),
     first_waiting=_waiting("before", 5),
     waiting=_waiting("waiting", 20),
 )
@@ -114,6 +114,7 @@ def machine() -> Machine:
         temporal_sdk=version("temporalio"),
         precinto=version("precinto"),
         on=datetime.now(UTC).date().isoformat(),
+        load=os.getloadavg()[2],
     )
 
 
@@ -132,10 +133,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, help=f"rounds of all subjects ({FULL.rounds})")
     parser.add_argument("--quick", action="store_true", help="a smoke run: small loads, figures that mean nothing")
     parser.add_argument("--pace", type=float, default=1, help="makes orders so many times as long: for a busy machine")
+    parser.add_argument("--at-once", type=int, nargs="+", help="only the loads with so many cases at once")
+    parser.add_argument("--waiting", type=int, help=f"cases left waiting to be weighed ({FULL.waiting.cases})")
     options = parser.parse_args(arguments)
     plan = QUICK if options.quick else FULL
-    loads = tuple(replace(load, tick=load.tick * options.pace) for load in plan.loads)
-    plan = replace(plan, rounds=options.rounds or plan.rounds, loads=loads)
+
+    def paced(load: Load) -> Load:
+        return replace(load, tick=load.tick * options.pace)
+
+    plan = replace(
+        plan,
+        rounds=options.rounds or plan.rounds,
+        warm_up=paced(plan.warm_up),
+        loads=tuple(paced(load) for load in plan.loads if not options.at_once or load.at_once in options.at_once),
+        waiting=_waiting("waiting", options.waiting) if options.waiting else plan.waiting,
+    )
     measured: list[Measured] = []
     for one in measure(plan):
         measured.append(one)

@@ -15,13 +15,14 @@ GOAL_CPU, GOAL_MEMORY, GOAL_NAIVE = 1.3, 1.0, 2.0
 
 @dataclass(frozen=True)
 class Machine:
-    """What the figures depend on."""
+    """What the figures depend on; ``load`` is the mean of the last 15 minutes."""
 
     cores: int
     python: str
     temporal_sdk: str
     precinto: str
     on: str
+    load: float
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def write(measured: Sequence[Measured], on: Machine) -> str:
     results = Results(measured)
     rounds = len(results.of("precinto", results.waiting))
     head = (
-        f"{on.on}, {on.cores} cores, Python {on.python}, Temporal SDK {on.temporal_sdk}, Precinto {on.precinto}; "
+        f"{on.on}, {on.cores} cores with a load of {on.load:.1f} in the last 15 minutes, Python {on.python}, "
+        f"Temporal SDK {on.temporal_sdk}, Precinto {on.precinto}; "
         f"{rounds} interleaved round{'s' if rounds > 1 else ''}: median (min-max)."
     )
     parts = [head, _speed(results), _memory(results), _history(results), _goals(results)]
