@@ -153,10 +153,16 @@ class VerificationStore:
             if closure is Closure.ESCALATED:
                 orders = await session.exec(select(OrderRow.id).where(OrderRow.case == case))
                 for order in orders:
-                    left = await standings_of(session, order)
-                    for isp in sorted({s.isp for s in left if s.standing not in SETTLED}):
+                    untold, left = await _untold(session, order), await standings_of(session, order)
+                    for isp in sorted(untold | {s.isp for s in left if s.standing not in SETTLED}):
                         await raise_escalation(session, case, "block_not_lifted", isp)
             await ledger.append(session, "case_closed", {"closure": closure.value}, case=case)
+
+
+async def _untold(session: AsyncSession, order: str) -> set[str]:
+    """ISPs that a notice of an order still waits for."""
+    queued = select(NoticeRow.isp).where(NoticeRow.order == order, NoticeRow.state == NoticeState.QUEUED)
+    return set(await session.exec(queued))
 
 
 def _recheck(case: CaseRow) -> timedelta:

@@ -208,6 +208,21 @@ class TestTheEnd:
             await self.end(world, task)
         assert world.isps["isp0"].blocked == set()
 
+    async def test_who_was_not_told_of_the_end_is_waited_for_though_measured_open(self, world: World) -> None:
+        """The block that it has may lie about with it still, to be acted on some other day."""
+        task = await revoked(world)
+        away = world.isps["isp1"]
+        away.blocked.clear()
+        away.failures = [Unavailable("no route"), Unavailable("no route")]
+        with pytest.raises(NotYet):
+            await self.end(world, task)
+        for isp in world.isps:
+            await sweep(world, isp)
+        with pytest.raises(NotYet, match="1 of 2 unblocks"):
+            await self.end(world, task)
+        assert (await self.end(world, task)).closure is Closure.UNBLOCKED
+        assert away.received[-1].action is Action.RELEASE
+
     async def test_a_stayed_order_ends_at_its_date_too(self, world: World) -> None:
         case, order = await in_force(world)
         await decide(world.store, case, "duty-1", Outcome.STAY)

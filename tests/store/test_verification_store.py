@@ -11,7 +11,7 @@ from sqlmodel import func, select
 from precinto.domain.case import Closure, Stage
 from precinto.domain.errors import IllegalTransition, NotFound
 from precinto.domain.intake import TargetKind
-from precinto.domain.notification import Method, measure_id
+from precinto.domain.notification import Delivery, Method, measure_id
 from precinto.domain.review import Outcome
 from precinto.domain.verification import Facts, Ruling, Standing, judge
 from precinto.store import Store, ledger
@@ -329,11 +329,24 @@ class TestClose:
         self, store: Store, case: str, order: str, measure: str
     ) -> None:
         await end(store, case, order, OVER)
+        await deliver(store, order, OVER)
         await store.verification.observe([measured(measure, "isp1", Ruling.NOT_BLOCKED, TOO_LATE)])
         await store.verification.close(case, Closure.ESCALATED, TOO_LATE)
         async with store.database.read() as session:
             rows = list(await session.exec(select(EscalationRow)))
         assert [(row.what, row.subject) for row in rows] == [("block_not_lifted", "isp0")]
+
+    async def test_also_those_that_could_not_be_told_though_measured_open(
+        self, store: Store, case: str, order: str, measure: str
+    ) -> None:
+        await end(store, case, order, OVER)
+        open_at_all = [measured(measure, isp, Ruling.NOT_BLOCKED, TOO_LATE) for isp in ISPS]
+        await store.verification.observe(open_at_all)
+        (first, _) = await store.notification.undelivered(order)
+        await store.notification.delivered(first.notice.id, Delivery(receipt="ok"), TOO_LATE)
+        await store.verification.close(case, Closure.ESCALATED, TOO_LATE)
+        async with store.database.read() as session:
+            assert [row.subject for row in await session.exec(select(EscalationRow))] == ["isp1"]
 
     async def test_not_while_the_order_is_in_force(self, store: Store, case: str, order: str) -> None:
         with pytest.raises(IllegalTransition):
