@@ -78,7 +78,7 @@ async def revoke(
     """
     file = await store.standing_orders.file(number)
     if file.state is StandingState.REVOKED:
-        return await store.standing_orders.at_work(number)
+        return await store.standing_orders.end_releases(number)
     grounds = tuple(grounds) or default_grounds(file.order.snapshot, Outcome.REVOKE)
     signed = _sign(file, officers, signatory, Outcome.REVOKE, reasons, grounds)
     return await store.standing_orders.revoke(number, signed, reasons, officers)

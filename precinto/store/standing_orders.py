@@ -9,13 +9,13 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from precinto.domain.case import TRANSITIONS, Stage
 from precinto.domain.errors import NotFound, Refused
 from precinto.domain.model import Digest, Instant, Value
-from precinto.domain.orders import End, EndReason
+from precinto.domain.orders import EndReason
 from precinto.domain.policy import Deed, can
 from precinto.domain.review import Officer, Outcome, Role
 from precinto.domain.standing_orders import Released, StandingOrder, StandingState, state_of, still_needed
@@ -26,6 +26,9 @@ from precinto.store.intake import CaseRow, load_case
 from precinto.store.orders import OrderRow, end_order
 from precinto.store.releases import StandingDecisionRow, StandingOrderRow, enacting, end_to_come, released
 from precinto.store.review import said_now, signed_on
+
+_PAGE = 20
+"""Orders that are ended in one transaction."""
 
 
 class Signature(Value):
@@ -163,10 +166,10 @@ class StandingOrderStore:
             return needed
 
     async def revoke(self, number: str, envelope: str, reasons: str, officers: Sequence[Officer]) -> tuple[str, ...]:
-        """File that an officer revokes a standing order, and end every order that rests on it, in one transaction.
+        """File that an officer revokes a standing order: from that moment on every order that rests on it is over.
 
         Returns:
-            The cases that must look at their files now; see :meth:`at_work`.
+            The cases that must look at their files now, as :meth:`end_releases`.
 
         Raises:
             NotFound: No standing order has this number.
@@ -183,14 +186,27 @@ class StandingOrderStore:
             await _note(session, filed)
             row.revoked_at = filed.submitted_at
             session.add(row)
-            await session.flush()
-            ended = await _end_all(session, row, filed)
-            body = {"standing_order": number, "decision": filed.id, "orders": ended}
+            in_force = select(func.count()).where(
+                col(OrderRow.standing_order) == number, col(OrderRow.ended_at).is_(None)
+            )
+            orders = (await session.exec(in_force)).one()
+            body = {"standing_order": number, "decision": filed.id, "orders": orders}
             await ledger.append(session, "standing_order_revoked", body, actor=filed.officer)
-            return await _at_work(session, number)
+        return await self.end_releases(number)
 
-    async def at_work(self, number: str) -> tuple[str, ...]:
-        """The cases released under a standing order that are not closed."""
+    async def end_releases(self, number: str) -> tuple[str, ...]:
+        """End the orders that are over with their standing order; again, those that are left.
+
+        Whatever looks at one reads that it is over, ended or not. So this need not be one transaction, and is not: no
+        other writer waits for a thousand of them.
+
+        Returns:
+            The cases released under it that are not closed.
+        """
+        after: str | None = ""
+        while after is not None:
+            async with self._database.write() as session:
+                after = await _end_page(session, number, after)
         async with self._database.read() as session:
             return await _at_work(session, number)
 
@@ -306,23 +322,23 @@ async def _recount(session: AsyncSession, row: StandingOrderRow, officers: Seque
     await session.flush()
 
 
-async def _end_all(session: AsyncSession, row: StandingOrderRow, by: StandingDecisionRow) -> int:
-    """End every order that rests on a standing order; how many there were."""
-    over = End(at=by.submitted_at, reason=EndReason.STANDING_ORDER)
-    orders = await session.exec(
-        select(OrderRow).where(OrderRow.standing_order == row.number, col(OrderRow.ended_at).is_(None))
+async def _end_page(session: AsyncSession, number: str, after: str) -> str | None:
+    """End some of the orders that are over with a standing order; the last one looked at, or None after the last."""
+    page = await session.exec(
+        select(OrderRow)
+        .where(OrderRow.standing_order == number, col(OrderRow.ended_at).is_(None), OrderRow.id > after)
+        .order_by(col(OrderRow.id))
+        .limit(_PAGE)
     )
-    ended = 0
-    for order in list(orders):
-        case = await load_case(session, order.case)
-        if Stage.UNBLOCKING not in TRANSITIONS[Stage(case.stage)]:
-            # Somebody wrote into the database. It must not keep the others in force; the watch reports it each round.
+    last = None
+    for order in list(page):
+        last, end, case = order.id, await end_to_come(session, order), await load_case(session, order.case)
+        if end.at > now() or Stage.UNBLOCKING not in TRANSITIONS[Stage(case.stage)]:
+            # The latter: somebody wrote into the database. That must keep no other order in force, and the watch comes
+            # upon it in each round.
             continue
-        # Its own end may have come before, while the engine was away.
-        first = min(over, await end_to_come(session, order), key=lambda end: end.at)
-        await end_order(session, order, case, first, actor=by.officer)
-        ended += 1
-    return ended
+        await end_order(session, order, case, end)
+    return last
 
 
 async def _at_work(session: AsyncSession, number: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from sqlmodel import col, select, update
 
 from precinto.contracts import EndTask
 from precinto.domain.case import Stage
-from precinto.domain.errors import NotFound
+from precinto.domain.errors import NotFound, Refused
 from precinto.domain.evidence import Finding, FindingKind
 from precinto.domain.intake import Service, TargetKind
 from precinto.domain.model import digest
@@ -24,7 +24,7 @@ from precinto.domain.orders import EndReason, OrderKind
 from precinto.domain.review import Outcome, Role
 from precinto.domain.standing_orders import Caps, Released, StandingState, Window, day_of
 from precinto.domain.statements import read, sign
-from precinto.store import Store, ledger
+from precinto.store import Store, ledger, standing_orders
 from precinto.store.intake import CaseRow
 from precinto.store.orders import NoticeRow, OrderRow
 from precinto.store.releases import StandingOrderRow
@@ -360,6 +360,13 @@ class TestRelease:
         assert await refusal(decide(store, second, "duty-1", Outcome.RELEASE, about=number)) == "cap_reached"
 
 
+async def decided(store: Store, case: str, officer: str, outcome: Outcome) -> None:
+    """Decide, and raise what the gate refuses."""
+    admission = await decide(store, case, officer, outcome)
+    if admission.code:
+        raise Refused(admission.code, admission.reason or "")
+
+
 async def filed_releases(store: Store, number: str, cases: Sequence[str]) -> list[str]:
     """Releases on file, of which no case was told yet."""
     found: list[str] = []
@@ -371,7 +378,7 @@ async def filed_releases(store: Store, number: str, cases: Sequence[str]) -> lis
 
 
 class TestRevoke:
-    async def test_every_release_is_over_in_the_same_moment(self, store: Store) -> None:
+    async def test_every_release_is_over_from_that_moment_on(self, store: Store) -> None:
         number = await enacted(store, standing_order())
         cases = [await under_review(store, f"ripper-{n}.com") for n in range(3)]
         for case in cases:
@@ -393,6 +400,40 @@ class TestRevoke:
             assert list(queued).count("release") == 2 * len(cases)
         (body,) = await bodies(store, "standing_order_revoked")
         assert (body["standing_order"], body["orders"]) == (number, 3)
+
+    async def test_what_a_crash_left_in_force_is_over_and_ended_when_it_is_repeated(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(standing_orders, "_PAGE", 1)
+        number = await enacted(store, standing_order())
+        cases = [await under_review(store, f"ripper-{n}.com") for n in range(3)]
+        for case in cases:
+            await decide(store, case, "duty-1", Outcome.RELEASE, about=number)
+        end_page = standing_orders._end_page  # pyright: ignore[reportPrivateUsage]
+
+        async def once(session: Any, number: str, after: str) -> str | None:
+            if after:
+                raise SystemExit("the machine is off")
+            return await end_page(session, number, after)
+
+        with monkeypatch.context() as crash:
+            crash.setattr(standing_orders, "_end_page", once)
+            with pytest.raises(SystemExit):
+                await revoked(store, number)
+        left = [order for order in await orders(store, number) if order.ended_at is None]
+        assert len(left) == 2
+        for order in left:
+            assert await refusal(decided(store, order.case, "reviewer-1", Outcome.RENEW)) == "not_in_force"
+        assert (await end(store, left[0].case, left[0].id, datetime.now(UTC))).ended
+        assert await store.standing_orders.end_releases(number) == tuple(sorted(cases))
+        assert {order.end_reason for order in await orders(store, number)} == {EndReason.STANDING_ORDER}
+
+    async def test_nothing_that_is_not_over_is_ended(self, store: Store) -> None:
+        number = await enacted(store, standing_order())
+        case = await under_review(store, "y2mate.com")
+        await decide(store, case, "duty-1", Outcome.RELEASE, about=number)
+        assert await store.standing_orders.end_releases(number) == (case,)
+        assert not (await store.gate.place(case)).over
 
     async def test_its_end_comes_as_any_other(self, store: Store) -> None:
         number = await enacted(store, standing_order())
