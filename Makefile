@@ -45,6 +45,10 @@ test: $(READY) ## Run every test
 	@$(BIN)/python -m tests.reports.verapdf
 	@$(BIN)/pytest -n 2 --dist loadfile
 
+.PHONY: invariants
+invariants: $(READY) ## Look for a broken rule in 10,000 steps, from a new seed each time
+	@INVARIANT_STEPS=$${INVARIANT_STEPS:-10500} $(BIN)/pytest -q --timeout 3600 tests/invariants/test_invariants.py
+
 .PHONY: check
 check: $(READY) ## Format, lint, types, import rules, compose file
 	@$(BIN)/ruff format --check --quiet .

@@ -203,7 +203,7 @@ class Enforcement(RuleBasedStateMachine):
 
     @invariant()
     def every_rule_holds(self) -> None:
-        """What product.md calls rules 1, 2, 4, 5 and 6, and what hangs on them."""
+        """The rules of docs/explanation/invariants.md, and what hangs on them."""
         self.witness.look()
         assert not self.witness.broken, "\n".join((*self.witness.broken, "", *self.story))
 

@@ -14,7 +14,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.invariants.machine import Enforcement
 
 STEPS = 1_500
-"""In a run of the suite, the same ones each time; another number, from a new seed, by ``PRECINTO_STEPS``."""
+"""In a run of the suite, the same ones each time; another number by ``INVARIANT_STEPS``, from a new seed or from
+``INVARIANT_SEED``."""
 
 A_LIFE = 50
 """Steps from one empty database to the next."""
@@ -23,8 +24,8 @@ A_LIFE = 50
 def test_no_rule_is_ever_broken(machine: type[Enforcement], capsys: pytest.CaptureFixture[str]) -> None:
     machine.steps = 0
     machine.seen.clear()
-    wanted = int(os.environ.get("PRECINTO_STEPS", "0"))
-    chosen = int.from_bytes(os.urandom(4), "big")
+    wanted = int(os.environ.get("INVARIANT_STEPS", "0"))
+    chosen = int(os.environ.get("INVARIANT_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
     settled = settings(
         max_examples=(wanted or STEPS) // A_LIFE,
         stateful_step_count=A_LIFE,
