@@ -21,8 +21,8 @@ from temporalio.testing import WorkflowEnvironment
 
 from precinto import devserver, stubs
 from precinto import engine as temporal_engine
-from precinto.store import Database
-from tests.authority import Authority, until
+from precinto.store import Database, Store
+from tests.authority import TERMS, Authority, referral, until
 from tests.cli.conftest import ISPS, ROOT, Command
 
 
@@ -133,6 +133,13 @@ class TestBootstrap:
             assert [one.every for one in schedule.spec.intervals] == [timedelta(minutes=1)]
         database = Database(f"sqlite+aiosqlite:///{home / 'precinto.db'}")
         assert await database.ready()
+
+        store = Store(database)
+        case = (await store.intake.register(referral("y2mate.com"), (), "operator-1", TERMS)).case
+        for taken_up in (1, 0):  # it has no run; then it has one
+            answer = await asyncio.to_thread(command, "bootstrap", "--json")
+            assert answer.json["taken_up"] == taken_up
+        assert (await client.get_workflow_handle(stubs.case_workflow(case)).describe()).status is not None
         await database.close()
 
     def test_on_one_machine_up_does_it_all(self, command: Command, home: Path) -> None:
