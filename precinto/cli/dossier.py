@@ -117,6 +117,9 @@ _TOLD: dict[str, Callable[[str, dict[str, Any]], str]] = {
     "escalation_seen": lambda actor, body: f"{actor} has seen to an escalation",
     "escalated": lambda actor, body: f"put before a human: {body['what']} ({body['subject']})",
     "case_closed": lambda actor, body: f"case closed: {body['closure']}",
+    "officer_key_enrolled": lambda actor, body: f"{actor} enrols a key of {body['officer']}",
+    "officer_key_revoked": lambda actor, body: f"{actor} revokes a key of {body['officer']}",
+    "ledger_anchored": lambda actor, body: f"ledger anchored, up to row {body['last']}",
 }
 
 
