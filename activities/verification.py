@@ -105,8 +105,7 @@ class VerificationActivities:
         standings = await self._ports.verification.release(task.order)
         total = sum(standings.values())
         left = total - standings.get(Standing.RELEASED, 0) - standings.get(Standing.CARRIED_ON, 0)
-        # Who was not told may yet act on the block that it was told of, though it was measured open meanwhile.
-        left = max(left, len(await self._ports.notification.undelivered(task.order)))
+        left = max(left, len(await self._ports.verification.untold(task.order)))
         if left and ending.release_until is not None and moment < ending.release_until:
             raise NotYet(f"{left} of {total} unblocks are not measured yet", ending.recheck)
         closure = Closure.ESCALATED if left else Closure.UNBLOCKED

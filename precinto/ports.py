@@ -7,6 +7,7 @@ Third parties implement ``Crawler``, ``Channel`` and ``Prober`` and register the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -678,6 +679,10 @@ class VerificationRepository(Protocol):
 
     async def release(self, order: str) -> dict[Standing, int]:
         """How many measures x ISPs of an ended order stand where."""
+        ...
+
+    async def untold(self, order: str) -> AbstractSet[str]:
+        """ISPs that have taken the block of an ended order, and still have to be told of its end."""
         ...
 
     async def close(self, case: str, closure: Closure, at: datetime) -> None:

@@ -14,6 +14,7 @@ from precinto.contracts import EndTask
 from precinto.domain.case import Closure, Stage
 from precinto.domain.errors import NotFound
 from precinto.domain.model import canonical_json, digest
+from precinto.domain.notification import Action
 from precinto.domain.procedures import Snapshot
 from precinto.domain.verification import Ruling, Standing, standing
 from precinto.ports import Due, Ending, Round
@@ -141,6 +142,14 @@ class VerificationStore:
             )
             return {Standing(name): count for name, count in counts}
 
+    async def untold(self, order: str) -> set[str]:
+        """ISPs that have taken the block of an ended order, and still have to be told of its end.
+
+        One that was measured open may act on the block all the same, some other day.
+        """
+        async with self._database.read() as session:
+            return await _untold(session, order)
+
     async def close(self, case: str, closure: Closure, at: datetime) -> None:
         """Close a case; idempotent. A closure by escalation names the ISPs to the legal head."""
         async with self._database.write() as session:
@@ -160,8 +169,12 @@ class VerificationStore:
 
 
 async def _untold(session: AsyncSession, order: str) -> set[str]:
-    """ISPs that a notice of an order still waits for."""
-    queued = select(NoticeRow.isp).where(NoticeRow.order == order, NoticeRow.state == NoticeState.QUEUED)
+    taken = select(NoticeRow.isp).where(
+        NoticeRow.order == order, NoticeRow.action == Action.BLOCK, NoticeRow.state == NoticeState.DELIVERED
+    )
+    queued = select(NoticeRow.isp).where(
+        NoticeRow.order == order, NoticeRow.state == NoticeState.QUEUED, col(NoticeRow.isp).in_(taken)
+    )
     return set(await session.exec(queued))
 
 

@@ -424,10 +424,11 @@ class Enforcement(RuleBasedStateMachine):
         said = said.model_copy(update=changes.get(how, {}))
         signer = self._key("operator-1" if how == "forged" else officer)
         signed = sign(said, key_of(signer))
-        decision = statement_id(signed)
+        decision, order = statement_id(signed), self.witness.order_of(case)
+        renewals = order.renewals if order else 0
         self.decisions.append(decision)
         if how != "forged" or officer == "operator-1":
-            self.witness.signed[decision] = Signature(decision, signed, said, signer)
+            self.witness.signed[decision] = Signature(decision, signed, said, signer, renewals)
         if how == "not filed":
             await self._tell(case, decision, signed)
             return

@@ -95,6 +95,8 @@ class Signature:
     statement: Statement
     key: str
     """Name of the key."""
+    renewals: int
+    """How often the order had been renewed when it was signed: it is for the next renewal, and no other."""
 
 
 class Witness:
@@ -118,6 +120,8 @@ class Witness:
         self.objections: dict[str, list[str]] = {}
         """Ids of those of each case."""
         self.notices: list[tuple[datetime, str, Notice]] = []
+        self.answered: list[tuple[str, Notice]] = []
+        """What ISPs have said that they have."""
         self.broken: list[str] = []
         self.seen: Counter[str] = Counter()
         """How often what happened: a machine that never gets anywhere breaks no rule either."""
@@ -168,7 +172,7 @@ class Witness:
                 if at >= order.end:
                     self.broken.append(f"2: order {order.number} was renewed after its end")
                 # Weeks may lie between two approvals: what does not hold any more is out for good.
-                order.renewing = {one for one in (*order.renewing, decision) if self._holds(one)}
+                order.renewing = {one for one in (*order.renewing, decision) if self._renews(one, order)}
                 if len({self.signed[one].statement.actor for one in order.renewing}) >= self._needed(order.case):
                     order.until += self.terms[order.case]["renewal"]
                     order.until = min(order.until, order.standing.until) if order.standing else order.until
@@ -322,6 +326,9 @@ class Witness:
             and self._holds(one.id)
         }
 
+    def _renews(self, decision: str, order: Force) -> bool:
+        return self.signed[decision].renewals == order.renewals and self._holds(decision)
+
     def _holds(self, decision: str) -> bool:
         """Whether a decision still counts: signed by somebody appointed to it, who has not referred the case since."""
         one = self.signed[decision]
@@ -346,20 +353,19 @@ class Witness:
         return 2 if case in self.held or hold else 1
 
     def _look_at_closing(self, case: str) -> None:
-        """A case was closed: was every ISP told to release, or a human told of that ISP?"""
+        """A case was closed: was every ISP that has taken a block told to release, or a human told of that ISP?"""
         order = self.order_of(case)
         if order is None:
             return
         if self.clock.at < order.end:
             self.broken.append(f"2: case {case} was closed while its order was in force")
-        asked = self.query('SELECT DISTINCT isp FROM notices WHERE "order" = ?', order.id)
         put_before_humans = {
             row["subject"].partition(":")[0]
             for row in self.query('SELECT subject FROM escalations WHERE "case" = ?', case)
         }
-        for isp in (row["isp"] for row in asked):
+        for isp in {to for to, one in self.answered if (one.order, one.action) == (order.number, Action.BLOCK)}:
             told = [one.action for _, to, one in self.notices if (to, one.order) == (isp, order.number)]
-            if isp not in put_before_humans and (not told or told[-1] is not Action.RELEASE):
+            if isp not in put_before_humans and told[-1] is not Action.RELEASE:
                 self.broken.append(f"2: case {case} was closed, and {isp} was not told to release")
 
     def _given_up(self) -> set[tuple[str, str]]:

@@ -163,6 +163,7 @@ class Isp:
             await happens.act()
         if self.mood is Mood.LOSES_ANSWERS:
             raise Unavailable(f"{self.id} cut the line")
+        self.witness.answered.append((self.id, notice))
         says = tuple(Acknowledgement(measure=item.id, claim=Claim.ENFORCED) for item in notice.items)
         return Delivery(receipt=f"{self.id} has it", acknowledgements=says)
 
