@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from precinto.domain.case import Stage
+from precinto.domain.case import BEFORE_ORDER, Stage
 from precinto.domain.errors import Refused
 from precinto.domain.model import Instant, Value
 from precinto.domain.procedures import Heard, Hearing, Skip
-
-BEFORE_THE_ORDER = frozenset({Stage.INTAKE, Stage.EVIDENCE, Stage.REVIEW})
 
 
 class HearingStep(StrEnum):
@@ -59,7 +57,7 @@ def may_record(hearing: Hearing, step: HearingStep, stage: Stage, skip: Skip | N
         return
     if hearing.when is Heard.NONE:
         raise Refused("no_hearing", "the case's procedure hears nobody; whoever is affected may object to an order")
-    over = stage is Stage.CLOSED or (hearing.when is Heard.BEFORE and stage not in BEFORE_THE_ORDER)
+    over = stage is Stage.CLOSED or (hearing.when is Heard.BEFORE and stage not in BEFORE_ORDER)
     if over:
         raise Refused("hearing_over", f"the time for it is over: the case is in {stage.value}")
     if step is HearingStep.SKIPPED and skip not in hearing.skip:
