@@ -161,6 +161,7 @@ def _nobody_is_told_of_the_end(patch: pytest.MonkeyPatch) -> None:
 
 def _nothing_is_left_to_lift(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(VerificationStore, "release", _async({}))
+    patch.setattr(VerificationStore, "untold", _async(set()))
 
 
 def _revoke_while_an_isp_is_away(machine: Enforcement) -> None:
