@@ -10,6 +10,7 @@ from precinto.desk import Desk, Signatory, default_grounds
 from precinto.domain.errors import NotFound, Refused, Unavailable
 from precinto.domain.model import Value, digest
 from precinto.domain.policy import can
+from precinto.domain.procedures import Snapshot
 from precinto.domain.review import Officer, Outcome
 from precinto.domain.standing_orders import StandingState
 from precinto.domain.statements import Statement, new_nonce, sign
@@ -52,7 +53,7 @@ async def enact(
         Refused: A rule says no; the refusal is on file.
     """
     file = await store.standing_orders.file(number)
-    grounds = tuple(grounds) or file.order.terms.grounds
+    grounds = _stated(file.order.snapshot, Outcome.ENACT, grounds) or file.order.terms.grounds
     signed = _sign(file, officers, signatory, Outcome.ENACT, reasons, grounds)
     return await store.standing_orders.enact(number, signed, reasons, officers)
 
@@ -79,7 +80,8 @@ async def revoke(
     file = await store.standing_orders.file(number)
     if file.state is StandingState.REVOKED:
         return await store.standing_orders.end_releases(number)
-    grounds = tuple(grounds) or default_grounds(file.order.snapshot, Outcome.REVOKE)
+    snapshot = file.order.snapshot
+    grounds = _stated(snapshot, Outcome.REVOKE, grounds) or default_grounds(snapshot, Outcome.REVOKE)
     signed = _sign(file, officers, signatory, Outcome.REVOKE, reasons, grounds)
     return await store.standing_orders.revoke(number, signed, reasons, officers)
 
@@ -121,10 +123,11 @@ async def release(
 
     Raises:
         NotFound: No standing order has this number.
+        Refused: ``unknown_ground``; what a case is refused for is its result.
     """
     order = (await store.standing_orders.file(number)).order
-    allowed = (code for code in order.terms.grounds if Outcome.RELEASE in order.snapshot.ground(code).outcomes)
-    grounds = tuple(grounds) or tuple(allowed)
+    own = (code for code in order.terms.grounds if Outcome.RELEASE in order.snapshot.ground(code).outcomes)
+    grounds = _stated(order.snapshot, Outcome.RELEASE, grounds) or tuple(own)
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def one(case: str) -> Release:
@@ -138,6 +141,18 @@ async def release(
         return Release(case=case)
 
     return list(await asyncio.gather(*map(one, dict.fromkeys(cases))))
+
+
+def _stated(snapshot: Snapshot, outcome: Outcome, grounds: Sequence[str]) -> tuple[str, ...]:
+    """Grounds that an officer has named, each once.
+
+    Raises:
+        Refused: ``unknown_ground``.
+    """
+    known = {ground.code for ground in snapshot.procedure.grounds if outcome in ground.outcomes}
+    if unknown := [code for code in grounds if code not in known]:
+        raise Refused("unknown_ground", f"{', '.join(unknown)[:200]} is not a ground to {outcome.value}")
+    return tuple(dict.fromkeys(grounds))
 
 
 def _sign(

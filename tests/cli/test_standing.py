@@ -120,6 +120,14 @@ class TestPaper:
         answer = command("standing", "enact", NUMBER, "--as", "legal-head", "--reason", REASON, "--json")
         assert (answer.code, answer.error["code"]) == (Exit.REFUSED, "drafter_may_not_enact")
 
+    def test_a_ground_that_its_procedure_does_not_have(self, command: Command, terms_file: Path) -> None:
+        command("standing", "draft", str(terms_file), "--as", "operator-1")
+        for verb, officer in (("enact", "legal-head"), ("revoke", "duty-1")):
+            for ground in ("no such ground!", "PE-822-179"):
+                said = ("--as", officer, "--reason", REASON, "--ground", ground, "--json")
+                answer = command("standing", verb, NUMBER, *said)
+                assert (answer.code, answer.error["code"]) == (Exit.REFUSED, "unknown_ground")
+
     def test_one_that_there_is_not(self, command: Command) -> None:
         assert command("standing", "show", NUMBER).code == Exit.NOT_FOUND
         assert command("standing", "enact", NUMBER, "--as", "legal-head", "--reason", REASON).code == Exit.NOT_FOUND
@@ -171,6 +179,9 @@ class TestAtWork:
         assert answer.code == Exit.PARTIAL
         assert answer.out == f"{number}: 0 of 1 cases released by duty-1\n"
         assert "[cap_reached]" in answer.err
+        ground = ("--ground", "none", "--json")
+        answer = await beside("standing", "release", number, *inside, "--as", "duty-1", "--reason", REASON, *ground)
+        assert (answer.code, answer.error["code"]) == (Exit.REFUSED, "unknown_ground")
         again = await beside("standing", "release", number, *inside, "--as", "duty-1", "--reason", REASON)
         assert (again.code, again.out) == (Exit.OK, f"{number}: 2 of 2 cases released by duty-1\n")
         assert (await beside("standing", "list", "--json")).json[0]["released"] == {"total": 2, "on_day": 2}
