@@ -146,8 +146,8 @@ class TestReading:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (gzip.compress(b"isp.example\nisp.tast\n"), "its text has SHA-256"),
-            (gzip.compress(b"isp.example\nisp.test\n")[:-9], "cannot be read"),
+            (gzip.compress(b"isp.example\nisp.tast\n", mtime=0), "its text has SHA-256"),
+            (gzip.compress(b"isp.example\nisp.test\n", mtime=0)[:-9], "cannot be read"),
             (b"isp.example\n", "cannot be read"),
             (None, "cannot be read"),
         ],
