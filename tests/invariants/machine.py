@@ -66,6 +66,7 @@ from tests.invariants.outside import (
     NAMES,
     OFFICERS,
     PLAIN,
+    PLAIN_TARGETS,
     PRECAUTIONARY,
     SPANS,
     START,
@@ -288,12 +289,17 @@ class Enforcement(RuleBasedStateMachine):
 
     @deed
     def release(self, number: int, how: str) -> None:
-        """The officer on duty releases a case under the newest standing order, if one is under review."""
-        under_review = [case for case in self.cases if self._stage(case) == "review"]
-        if under_review:
-            case = under_review[number % len(under_review)]
+        """The officer on duty releases a case under the newest standing order; one is brought for it, if need be."""
+        if not self._releasable():
+            self.refer(PLAIN_TARGETS[number % len(PLAIN_TARGETS)], "operator-1", "ifpi", number % 2 > 0)
+            for each in range(len(self.cases)):
+                self.capture(each, 0, fails=False, again=False)
             self.stamp(0)
-            self.do(self.decides(case, "duty-1", Outcome.RELEASE, how))
+        if waiting := self._releasable():
+            self.do(self.decides(waiting[number % len(waiting)], "duty-1", Outcome.RELEASE, how))
+
+    def _releasable(self) -> list[str]:
+        return [case for case in self.cases if self._stage(case) == "review" and case not in self.witness.held]
 
     @deed
     def again(self, number: int, back: int, signal: bool) -> None:

@@ -84,6 +84,9 @@ TARGETS = (
     (TargetKind.URL, "http://3221225991/"),
 )
 
+PLAIN_TARGETS = (0, 2, 6)
+"""Places of those that one officer may decide on."""
+
 ISPS = ("isp0", "isp1", "isp2")
 
 
