@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
 from temporalio.client import Client, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from precinto import engine, stubs
 from precinto.contracts import Admitted, Filed
-from precinto.domain.errors import Refused, Unavailable
+from precinto.domain.errors import BadInput, Refused, Unavailable
 from precinto.domain.evidence import Finding, guard
 from precinto.domain.guards import GuardLists
 from precinto.domain.intake import Referral
@@ -114,6 +115,7 @@ class Desk:
 
         Raises:
             Refused: A rule says no; of what was signed, the refusal is on file.
+            BadInput: What was given cannot be said in a statement; names the place.
             NotFound: No such case.
             Unavailable: The decision is filed, but the case does not answer now; deciding again tells it again.
         """
@@ -141,18 +143,22 @@ class Desk:
         if docket.bundle is None:
             raise Refused("not_under_review", "the case is not under review: there is nothing to decide on")
         moment = datetime.now(UTC)
-        statement = Statement(
-            case=case,
-            subject=docket.bundle,
-            outcome=outcome,
-            grounds=tuple(grounds) or default_grounds(snapshot, outcome),
-            reasons=digest(reasons.encode()),
-            about=about,
-            actor=officer,
-            role=can(self._registry.officers, officer, outcome, moment, snapshot.procedure),
-            at=moment,
-            nonce=new_nonce(),
-        )
+        try:
+            statement = Statement(
+                case=case,
+                subject=docket.bundle,
+                outcome=outcome,
+                grounds=tuple(grounds) or default_grounds(snapshot, outcome),
+                reasons=digest(reasons.encode()),
+                about=about,
+                actor=officer,
+                role=can(self._registry.officers, officer, outcome, moment, snapshot.procedure),
+                at=moment,
+                nonce=new_nonce(),
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise BadInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
         envelope = sign(statement, signatory.key)
         try:
             return await review.file(case, envelope, reasons, self._registry.officers)

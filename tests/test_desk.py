@@ -17,7 +17,7 @@ from temporalio.client import Client
 from precinto import desk as module
 from precinto.desk import Desk, Signatory
 from precinto.domain.case import Stage
-from precinto.domain.errors import NotFound, Refused, Unavailable
+from precinto.domain.errors import BadInput, NotFound, Refused, Unavailable
 from precinto.domain.evidence import NO_LISTS
 from precinto.domain.model import digest
 from precinto.domain.procedures import Ground
@@ -204,6 +204,20 @@ async def test_no_ground_that_the_procedure_does_not_have(authority: Authority, 
         await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS, ["art-99"])
     assert no.value.code == "unknown_ground"
     assert await refused(authority, case) == ["unknown_ground"]
+
+
+@pytest.mark.parametrize(
+    ("grounds", "about", "where"),
+    [(("two words",), None, "grounds.0"), (("art-1",) * 9, None, "grounds"), ((), "o" * 65, "about")],
+)
+async def test_what_no_statement_can_say(
+    authority: Authority, desk: Desk, grounds: tuple[str, ...], about: str | None, where: str
+) -> None:
+    """It is said where it is wrong, instead of ending the command by a fault of the program."""
+    case = await authority.refer("y2mate.com", LONG)
+    await authority.under_review(case)
+    with pytest.raises(BadInput, match=f"^{where}: "):
+        await desk.decide(case, signatory("reviewer-1"), Outcome.APPROVE, REASONS, grounds, about)
 
 
 async def test_what_is_only_signed_and_filed_is_told_by_whoever_sends_it(authority: Authority, desk: Desk) -> None:
