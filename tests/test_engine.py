@@ -112,7 +112,7 @@ async def test_a_case_is_started_once_and_the_lists_of_temporal_show_it(client: 
     assert await described.static_summary() == "y2mate.com (stream-ripper)"
     shown = described.typed_search_attributes
     assert (shown[stubs.STAGE], shown[stubs.SERVICE]) == (stubs.INVESTIGATION, "stream-ripper")
-    assert abs(shown[stubs.DUE] - datetime.now(UTC) - TERMS.review) < timedelta(minutes=5)
+    assert abs(shown[stubs.DUE] - datetime.now(UTC) - TERMS.span("review")) < timedelta(minutes=5)
     runs = [one.run_id async for one in client.list_workflows("WorkflowId = 'case/c-1'")]
     assert set(runs) <= {described.run_id}
 

@@ -47,7 +47,7 @@ async def house(world: World, tmp_path: Path) -> AsyncGenerator[House]:  # noqa:
         stampers = tuple(Rfc3161Timestamper(name, clock.url, clock.ca) for name, clock in clocks.items())
         ports = dataclasses.replace(world.ports, blobs=blobs, sealer=sealer, timestampers=stampers)
         case = await open_case(world.store)
-        task = CaptureTask(case=case, round=1, review_until=datetime(2027, 1, 1, tzinfo=UTC))
+        task = CaptureTask(case=case, round=1)
         await ActivityEnvironment().run(EvidenceActivities(ports).capture, task)
         write_trust(
             identity.root, {name: clock.ca for name, clock in clocks.items()}, tmp_path / "former", tmp_path / "trust"

@@ -8,6 +8,7 @@ taken first thing, so that two writers can never wait for each other crosswise.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from sqlalchemy import Connection, MetaData, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -137,9 +139,9 @@ def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def pragmas(connection: Any, _: Any) -> None:  # pyright: ignore[reportUnusedFunction]
         cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout=30000")
+        _write_ahead(cursor)
         for pragma in (
-            "busy_timeout=30000",  # first: changing the journal mode waits for a lock too
-            "journal_mode=WAL",
             "synchronous=FULL",  # a decision survives power loss
             "foreign_keys=ON",
             "recursive_triggers=ON",  # or INSERT OR REPLACE walks round a delete trigger
@@ -152,6 +154,21 @@ def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Switch to write-ahead logging. Where others open the same empty file, SQLite says "locked" without waiting."""
+    patience = 300
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            patience -= 1
+            if not patience:
+                raise
+            await_only(asyncio.sleep(0.1))
+        else:
+            return
 
 
 def _upgrade(connection: Connection) -> None:

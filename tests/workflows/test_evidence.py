@@ -12,7 +12,7 @@ from tests.authority import SECOND, Authority, envelope, terms, until
 
 async def test_a_capture_that_failed_holds_the_case_for_two_reviewers(authority: Authority) -> None:
     authority.crawler.failure = "the site is down"
-    case = await authority.refer("y2mate.com", terms(order=SECOND))
+    case = await authority.refer("y2mate.com", terms(order=3 * SECOND))
     await authority.under_review(case)
     assert (await authority.docket(case)).approvals_needed == 2
     assert (await authority.decide(case, "reviewer-1")).needed == 1
@@ -22,7 +22,7 @@ async def test_a_capture_that_failed_holds_the_case_for_two_reviewers(authority:
 
 async def test_what_lacks_a_time_stamp_cannot_be_approved_by_any_way(authority: Authority) -> None:
     authority.timestampers[1].down = True
-    case = await authority.refer("y2mate.com", terms(order=SECOND))
+    case = await authority.refer("y2mate.com", terms(order=3 * SECOND))
     bundle = await authority.under_review(case)
     with pytest.raises(Refused) as refused:
         await authority.file(case, "reviewer-1")

@@ -14,7 +14,8 @@ async def test_both_families_are_asked_and_every_address_counts() -> None:
     async with names() as resolver:
         resolver.answers["example.com"] = ("2606:4700::1", "93.184.216.34", "10.0.0.1")
         found = await Lookup([resolver.address], 5).addresses("example.com")
-        assert [str(one) for one in found] == ["93.184.216.34", "10.0.0.1", "2606:4700::1"]
+        assert {str(one) for one in found[:2]} == {"93.184.216.34", "10.0.0.1"}  # in the order of the answer
+        assert str(found[2]) == "2606:4700::1"
         assert sorted(resolver.asked) == ["example.com A", "example.com AAAA"]
 
 
