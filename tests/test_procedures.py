@@ -12,12 +12,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from sqlmodel import select
 
 from precinto.domain.errors import BadInput
 from precinto.domain.procedures import Ground, Hearing, Kind, Procedure, Snapshot, Term
 from precinto.domain.review import Outcome
 from precinto.procedures import YEARS, load_procedure, snapshot
 from precinto.settings import Settings
+from precinto.store import Store
+from precinto.store.orders import OrderRow
+from tests.store.steps import admit, file, open_case, seal
 
 ROOT = Path(__file__).resolve().parents[1]
 PROCEDURES = ROOT / "procedures"
@@ -165,3 +169,23 @@ class TestFiles:
         path.write_bytes(b"#" * 300_000)
         with pytest.raises(BadInput, match=r"^procedure\.toml: more than 262144 bytes are no procedure$"):
             load_procedure(path)
+
+
+async def test_a_changed_file_changes_new_cases_only(sqlite_store: Store, tmp_path: Path) -> None:
+    """Each case keeps the procedure that it was opened under, whole; its order lasts as long as that one says."""
+    path, text = tmp_path / "demo.toml", (PROCEDURES / "demo.toml").read_text(encoding="utf-8")
+    lengths: dict[str, timedelta] = {}
+    cases: list[str] = []
+    for target, seconds in (("y2mate.com", 600), ("flvto.biz", 1200)):
+        path.write_text(text.replace("[order]\nseconds = 18", f"[order]\nseconds = {seconds}"), encoding="utf-8")
+        terms = snapshot(load_procedure(path), datetime.now(UTC).date())
+        cases.append(await open_case(sqlite_store, target, terms=terms))
+    path.write_text("no procedure at all", encoding="utf-8")
+    for case in cases:
+        bundle = await seal(sqlite_store, case)
+        approval = await file(sqlite_store, case, bundle, "reviewer-1", grounds=("PE-822-37",))
+        assert (await admit(sqlite_store, case, approval)).code is None
+        async with sqlite_store.database.read() as session:
+            order = (await session.exec(select(OrderRow).where(OrderRow.case == case))).one()
+        lengths[case] = order.valid_until - order.valid_from
+    assert list(lengths.values()) == [timedelta(seconds=600), timedelta(seconds=1200)]
