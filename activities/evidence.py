@@ -11,12 +11,13 @@ from temporalio import activity
 
 from activities.clock import clock
 from activities.heartbeat import beating
+from activities.stamps import stamps
 from precinto import stubs
 from precinto.contracts import CaptureTask, Sealed, Stamped, StampTask
-from precinto.domain.errors import PrecintoError, Refused, Unavailable
+from precinto.domain.errors import PrecintoError
 from precinto.domain.evidence import STAMPS_NEEDED, EvidenceItem, Manifest, named
 from precinto.domain.proportionality import Proportionality, assess
-from precinto.ports import Capture, CapturedFile, FiledStamp, Package, Ports, Subject
+from precinto.ports import Capture, CapturedFile, Package, Ports, Subject
 
 
 class EvidenceActivities:
@@ -51,11 +52,11 @@ class EvidenceActivities:
         async with beating():
             for one in await self._ports.evidence.unstamped():
                 signature = await self._ports.blobs.get(one.signature)
-                stamps = await self._stamps(signature, set(one.authorities))
-                for stamp in stamps:
+                new = [stamp async for stamp in stamps(self._ports, signature, one.authorities)]
+                for stamp in new:
                     await self._ports.evidence.stamped(one.bundle, stamp)
-                got += len(stamps)
-                waiting += len(one.authorities) + len(stamps) < STAMPS_NEEDED
+                got += len(new)
+                waiting += len(one.authorities) + len(new) < STAMPS_NEEDED
         return Stamped(got=got, waiting=waiting)
 
     async def _package(self, task: CaptureTask, subject: Subject, attempt: int, folder: Path) -> Package:
@@ -98,7 +99,7 @@ class EvidenceActivities:
             manifest=manifest,
             round=task.round,
             signature=await self._ports.blobs.put(signature),
-            stamps=await self._stamps(signature, set()),
+            stamps=tuple([stamp async for stamp in stamps(self._ports, signature)]),
             findings=weighed.findings,
             # On the server's clock, as every term is.
             sealed_at=activity.info().started_time + (datetime.now(UTC) - started),
@@ -117,21 +118,6 @@ class EvidenceActivities:
             sha256, size = await self._ports.blobs.put_file(file.path)
             items.append(EvidenceItem(name=file.name, media_type=file.media_type, size=size, sha256=sha256))
         return tuple(items)
-
-    async def _stamps(self, signature: bytes, known: set[str]) -> tuple[FiledStamp, ...]:
-        """A stamp of each authority that has not stamped yet and answers now; the others are asked again later."""
-        stamps: list[FiledStamp] = []
-        for timestamper in self._ports.timestampers:
-            if timestamper.name in known:
-                continue
-            try:
-                stamp = await timestamper.stamp(signature)
-            except (Unavailable, Refused) as error:
-                activity.logger.warning("Time stamp of %s not had: %s", timestamper.name, error)
-                continue
-            token = await self._ports.blobs.put(stamp.token)
-            stamps.append(FiledStamp(authority=stamp.authority, token=token, at=stamp.at))
-        return tuple(stamps)
 
 
 def _written(folder: Path, weighed: Proportionality) -> CapturedFile:

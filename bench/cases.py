@@ -20,6 +20,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from bench import figures
 from bench.plan import Load, Wrong
 from bench.report import Machine, write
 from bench.stage import Measured, Stage
@@ -158,19 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(text)
     if not options.quick:
         print(f"written to {keep(measured, on).relative_to(HERE.parent)} and bench/README.md", file=sys.stderr)
-        publish(text)
+        figures.replace("cases", text)
     return 0
-
-
-def publish(text: str) -> None:
-    """Replace the figures in ``bench/README.md``."""
-    readme = HERE / "README.md"
-    before, _, rest = readme.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
 if __name__ == "__main__":

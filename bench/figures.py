@@ -1,4 +1,4 @@
-"""Figures of evidence: as a table, in ``bench/results``, and between their marks in ``bench/README.md``."""
+"""Figures: as a table, in ``bench/results``, and between their marks in ``bench/README.md``."""
 
 from __future__ import annotations
 
@@ -31,13 +31,18 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (columns, ["---"] * len(columns), *rows))
 
 
-def publish(name: str, text: str, measured: Sequence[Any]) -> Path:
-    """Replace the figures of this name in ``bench/README.md``, and keep all that was measured; returns where."""
+def replace(name: str, text: str) -> None:
+    """Replace the figures of this name in ``bench/README.md``."""
     readme = _HERE / "README.md"
     begin, end = f"<!-- figures of {name} -->", f"<!-- end of figures of {name} -->"
     before, _, rest = readme.read_text().partition(begin)
     _, _, after = rest.partition(end)
     readme.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+
+
+def publish(name: str, text: str, measured: Sequence[Any]) -> Path:
+    """Replace the figures of this name, and keep all that was measured; returns where."""
+    replace(name, text)
     path = _HERE / "results" / f"{name}-{datetime.now(UTC).date()}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"on": text.partition(";")[0], "measured": measured}, indent=1) + "\n")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from bench.figures import table
 from bench.stage import ROLES, Measured
 
 MEGABYTE = 1_000_000
@@ -86,11 +87,6 @@ def write(measured: Sequence[Measured], on: Machine) -> str:
     return "\n\n".join(parts)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _speed(results: Results) -> str:
     head = [
         "at once",
@@ -120,7 +116,7 @@ def _speed(results: Results) -> str:
                     results.ratio(subject, "naive", load, _speed_of).text(2),
                 ]
             )
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _memory(results: Results) -> str:
@@ -136,7 +132,7 @@ def _memory(results: Results) -> str:
         ]
         for subject in results.subjects
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _history(results: Results) -> str:
@@ -153,7 +149,7 @@ def _history(results: Results) -> str:
         for load in results.loads
         for subject in results.subjects
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _goals(results: Results) -> str:

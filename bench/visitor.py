@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.showcase import PAGE, Served
+from lab.showcase import RECIPE
 from precinto.adapters.archives.wire import RECORD, WireArchiver
 from precinto.adapters.crawlers.guard.egress import Guard
 from precinto.adapters.crawlers.web.crawler import WebCrawler
@@ -26,21 +27,9 @@ from precinto.adapters.crawlers.web.home import Home
 from precinto.adapters.crawlers.web.visit import Visit
 from precinto.domain.evidence import Missing
 from precinto.domain.intake import Service, TargetKind, normalise
-from precinto.domain.recipes import Download, Open, Recipe, RecipeBook, Wait
+from precinto.domain.recipes import Recipe, RecipeBook
 from precinto.ports import Capture, Subject
 from precinto.wire.pcapng import read_wire
-
-RECIPE = Recipe(
-    id="showcase",
-    services=(Service.OTHER,),
-    description="Waits until the page has done all that it does, and takes the file that it offers.",
-    steps=(
-        Open(do="open"),
-        Wait(do="wait", selectors=("#done:not(:empty)",), seconds=60),
-        Download(do="download", selectors=("#download",)),
-        Wait(do="wait", idle=True, optional=True),
-    ),
-)
 
 _PATIENCE = timedelta(seconds=120)
 _SUBJECT = Subject(case="bench", target=normalise(TargetKind.URL, f"https://{PAGE}/"), service=Service.OTHER)

@@ -25,11 +25,26 @@ from hypercorn.config import Config
 
 from lab import media
 from lab.certificates import CertificateAuthority
+from precinto.domain.intake import Service
+from precinto.domain.recipes import Download, Open, Recipe, Wait
 
 H2_PORT, H1_PORT, PLAIN_PORT = 443, 8443, 80
 """The ports as a visitor knows them: HTTP/2 and 1.1 over TLS, HTTP/1.1 alone over TLS, and no TLS."""
 
 LARGE_BYTES = 5 * 2**20
+
+RECIPE = Recipe(
+    id="showcase",
+    services=(Service.OTHER,),
+    description="Waits until the page has done all that it does, and takes the file that it offers.",
+    steps=(
+        Open(do="open"),
+        Wait(do="wait", selectors=("#done:not(:empty)",), seconds=60),
+        Download(do="download", selectors=("#download",)),
+        Wait(do="wait", idle=True, optional=True),
+    ),
+)
+"""What a capture does there."""
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]

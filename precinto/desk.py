@@ -25,7 +25,7 @@ from precinto.domain.errors import BadInput, Refused, Unavailable
 from precinto.domain.evidence import Finding, guard
 from precinto.domain.guards import GuardLists
 from precinto.domain.intake import Referral
-from precinto.domain.model import digest
+from precinto.domain.model import digest, first_wrong
 from precinto.domain.policy import Deed, can
 from precinto.domain.procedures import Snapshot
 from precinto.domain.review import Outcome
@@ -157,8 +157,7 @@ class Desk:
                 nonce=new_nonce(),
             )
         except ValidationError as error:
-            first = error.errors()[0]
-            raise BadInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            raise BadInput(": ".join(first_wrong(error))) from error
         envelope = sign(statement, signatory.key)
         try:
             return await review.file(case, envelope, reasons, self._registry.officers)

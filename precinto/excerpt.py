@@ -22,7 +22,7 @@ from precinto.bundle.trust import AUTHORITY, Trust
 from precinto.domain.errors import BadInput, Refused
 from precinto.domain.ledger import Anchor, BrokenAnchor, BrokenChain, CaseChain, Entry, Moment
 from precinto.domain.merkle import leads_to
-from precinto.domain.model import Digest, Value, canonical_json
+from precinto.domain.model import Digest, Value, canonical_json, first_wrong
 
 LONGEST_LINE = 2**20
 """Bytes."""
@@ -193,9 +193,7 @@ def _read(path: Path, numbered: tuple[int, bytes], kind: type[L]) -> L:
             raise ValueError("not in its canonical form")
         return kind.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{path}, line {number}: {where}: {first['msg']}") from error
+        raise BadInput(f"{path}, line {number}: {': '.join(first_wrong(error))}") from error
     except (ValueError, TypeError, RecursionError) as error:
         raise BadInput(f"{path}, line {number}: not a line of an excerpt: {error}") from error
 

@@ -27,7 +27,7 @@ from pydantic import Field, ValidationError
 from precinto.domain.errors import BadInput
 from precinto.domain.guards import Entry, Form, GuardList, GuardLists, ListId, ListKind
 from precinto.domain.intake import registrable_domain, shared_platform
-from precinto.domain.model import Digest, Value
+from precinto.domain.model import Digest, Value, first_wrong
 from precinto.shipped import own_or_shipped
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -285,5 +285,4 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _wrong(where: str, error: ValidationError) -> BadInput:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return BadInput(f"{where}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+    return BadInput(f"{where}: {': '.join(first_wrong(error))}")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from precinto.bundle.trust import AUTHORITY_FILE, FORMER, TIMESTAMPS, Trust, read_certificates, read_former
 from precinto.bundle.writer import Parts, write_bundle
+from precinto.domain import policy
 from precinto.domain.custody import Act, CustodyRecord, write_chain
 from precinto.domain.errors import BadInput, NotFound, Refused
 from precinto.domain.evidence import Manifest
@@ -121,8 +122,7 @@ class Handover:
         return found
 
     async def _note(self, row: BundleRow, act: Act, officer: str, purpose: str) -> CustodyRecord:
-        if officer not in {one.id for one in self._registry.officers}:
-            raise Refused("unknown_officer", f"{officer!r} is not an officer of this authority")
+        policy.officer(self._registry.officers, officer)
         if not purpose.strip():
             raise Refused("purpose_missing", "whoever opens or takes out evidence says what for")
         return await self._store.evidence.handed_out(row.case, row.attempt, act, officer, purpose)

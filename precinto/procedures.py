@@ -23,7 +23,7 @@ def load_procedure(path: Path) -> Procedure:
         BadInput: There is no such file, it is wrong, or nobody knows the holidays of its country; names file, key and
             reason.
     """
-    procedure = read_procedure(_text(path), path.name)
+    procedure = read_procedure(text_of(path, "procedure"), path.name)
     try:
         _holidays(procedure, range(2000, 2001))
     except NotImplementedError as error:
@@ -52,14 +52,23 @@ def _holidays(procedure: Procedure, years: range) -> tuple[set[date], str]:
     return set(found), f"holidays {version('holidays')}, {of}"
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path, what: str) -> str:
+    """The text of a file of the installation's own, or of a shipped one.
+
+    Args:
+        path: The file.
+        what: What it should be, for error messages.
+
+    Raises:
+        BadInput: It cannot be read, is larger than any such file, or is no UTF-8.
+    """
     try:
         with own_or_shipped(path).open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from error
     if len(content) > _MOST_BYTES:
-        raise BadInput(f"{path.name}: more than {_MOST_BYTES} bytes are no procedure")
+        raise BadInput(f"{path.name}: more than {_MOST_BYTES} bytes are no {what}")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

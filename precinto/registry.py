@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, Valid
 from precinto.adapters.channels.mail import MailAddress
 from precinto.domain.errors import BadInput, NotFound
 from precinto.domain.guards import ProtectedName
-from precinto.domain.model import Instant, Value
+from precinto.domain.model import Instant, Value, first_wrong
 from precinto.domain.order_document import AuthorityCard, Country
 from precinto.domain.procedures import Bilingual, Language
 from precinto.domain.review import Absence, Officer, Role
@@ -205,7 +205,7 @@ def read_registry(path: Path) -> TomlRegistry:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name}: not TOML: {error}") from error
     except ValidationError as error:
-        raise BadInput(f"{path.name}: {_first(error)}") from error
+        raise BadInput(f"{path.name}: {': '.join(first_wrong(error))}") from error
     stampers = [one.name for one in file.timestamp_authorities]
     _refuse_duplicates(path.name, "officers", "id", [officer.id for officer in file.officers])
     _refuse_unknown_deputies(path.name, file.officers)
@@ -229,13 +229,7 @@ def _plugin(where: str, isp: _Isp, folder: Path) -> tuple[ChannelPlugin, BaseMod
     try:
         return plugin, plugin.Options.model_validate(isp.options, context={"folder": folder})
     except ValidationError as error:
-        raise BadInput(f"{where}.options.{_first(error)}") from error
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    return f"{key}: {first['msg']}"
+        raise BadInput(f"{where}.options.{': '.join(first_wrong(error))}") from error
 
 
 def _refuse_unknown_deputies(where: str, officers: Sequence[_Officer]) -> None:

@@ -29,6 +29,7 @@ from precinto.bundle.trust import Trust, check_trusted, name_of
 from precinto.domain.custody import CustodyRecord, check_chain, read_chain
 from precinto.domain.errors import BadInput, Refused
 from precinto.domain.evidence import Manifest
+from precinto.domain.model import first_wrong
 
 MOST_STAMPS = 16
 """Time stamps of a bundle that are looked at."""
@@ -106,8 +107,7 @@ class _Inspection:
         try:
             manifest = Manifest.model_validate_json(content)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise BadInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            raise BadInput(": ".join(first_wrong(error))) from error
         if manifest.v != layout.VERSION:
             raise BadInput(f"of version {manifest.v}; this verifier knows {layout.VERSION}")
         if manifest.canonical() != content:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from precinto.cli.output import AsJson, Exit, Officer, emit, stderr, stdout, table, when
-from precinto.cli.signing import PassphraseFile, signing_key
+from precinto.cli.signing import PassphraseFile, signatory
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -243,15 +243,14 @@ def decide(
     async def act(here: Opened) -> dict[str, Any]:
         from datetime import UTC, datetime
 
-        from precinto.desk import Signatory
         from precinto.domain.policy import can
         from precinto.domain.review import Outcome
 
-        desk, keys = await here.desk(), await here.store.officer_keys.keys(officer)
+        desk = await here.desk()
         # Before anybody is asked for a passphrase; the case's own procedure may be narrower.
         can(here.registry.officers, officer, Outcome(outcome.value), datetime.now(UTC))
-        key = signing_key(here.settings.keys_folder, officer, keys, passphrase_file or here.settings.passphrase_file)
-        said = (case, Signatory(officer, key), Outcome(outcome.value), reason, tuple(grounds or ()), about)
+        by = await signatory(here, officer, passphrase_file)
+        said = (case, by, Outcome(outcome.value), reason, tuple(grounds or ()), about)
         if for_signal:
             return {"envelope": (await desk.file(*said)).envelope}
         return {"case": case, "officer": officer, "outcome": outcome, "needed": (await desk.decide(*said)).needed}

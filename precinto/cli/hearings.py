@@ -121,7 +121,5 @@ def _record(case: str, step: str, officer: str, text: str | None, because: Becau
 
 def _store(here: Opened) -> HearingStore:
     from precinto.store.hearings import HearingStore
-    from precinto.store.subjects import Subjects
-    from precinto.store.vault import Vault
 
-    return HearingStore(here.store.database, Subjects(Vault(here.settings.vault_file)))
+    return HearingStore(here.store.database, here.subjects)

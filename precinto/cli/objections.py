@@ -202,7 +202,5 @@ def _protest(**said: Any) -> Protest:
 
 def _store(here: Opened) -> ObjectionStore:
     from precinto.store.objections import ObjectionStore
-    from precinto.store.subjects import Subjects
-    from precinto.store.vault import Vault
 
-    return ObjectionStore(here.store.database, Subjects(Vault(here.settings.vault_file)))
+    return ObjectionStore(here.store.database, here.subjects)

@@ -102,12 +102,12 @@ async def _enrol(
     from datetime import UTC, datetime
 
     from precinto.adapters.keys.key_file import make_key
+    from precinto.domain import policy
     from precinto.domain.errors import BadInput, Refused
     from precinto.domain.statements import Enrolment, public_text, sign_enrolment
-    from precinto.store.officer_keys import known
 
     folder, store = here.settings.keys_folder, here.store.officer_keys
-    known(here.registry.officers, officer)
+    policy.officer(here.registry.officers, officer)
     enrolled = await store.keys()
     if any(key.officer == officer and key.revoked_at is None for key in enrolled):
         vouched_by = vouched_by or officer

@@ -25,6 +25,8 @@ from precinto.procedures import load_procedure, snapshot
 from precinto.registry import TomlRegistry, read_registry
 from precinto.settings import Settings, load_settings
 from precinto.store import Database, Store
+from precinto.store.subjects import Subjects
+from precinto.store.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Opened:
         folder = self.settings.sealing_folder
         sealer = FileKeySealer(folder / KEY, folder / CERTIFICATES)
         return Handover(self.store, blob_store(self.settings.blob_place), sealer, self.registry)
+
+    @property
+    def subjects(self) -> Subjects:
+        """Those whose personal texts are sealed, with the vault that opens them."""
+        return Subjects(Vault(self.settings.vault_file))
 
     async def desk(self) -> Desk:
         """The desk, ready to act."""

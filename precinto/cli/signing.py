@@ -14,6 +14,8 @@ from precinto.domain.errors import BadInput, CannotHere
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from precinto.cli.opened import Opened
+    from precinto.desk import Signatory
     from precinto.store.officer_keys import OfficerKeyRow
 
 PassphraseFile = Annotated[
@@ -41,6 +43,15 @@ def passphrase(file: Path | None, what: str, *, new: bool = False) -> str:
     if not sys.stdin.isatty():
         raise BadInput(f"passphrase of {what}: nobody to ask, for this is no terminal; give a file with it")
     return typer.prompt(f"Passphrase of {what}", hide_input=True, confirmation_prompt=new, err=True)
+
+
+async def signatory(here: Opened, officer: str, passphrase_file: Path | None) -> Signatory:
+    """An officer with the key to sign with. Raises as :func:`signing_key`."""
+    from precinto.desk import Signatory
+
+    keys = await here.store.officer_keys.keys(officer)
+    file = passphrase_file or here.settings.passphrase_file
+    return Signatory(officer, signing_key(here.settings.keys_folder, officer, keys, file))
 
 
 def signing_key(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,20 +9,16 @@ import typer
 
 from precinto.cli.cases import Reason, with_installation
 from precinto.cli.output import AsJson, Exit, Officer, emit, stderr, stdout, table, when
-from precinto.cli.signing import PassphraseFile, signing_key
+from precinto.cli.signing import PassphraseFile, signatory
 
 if TYPE_CHECKING:
     from precinto.cli.opened import Opened
-    from precinto.desk import Signatory
     from precinto.store.standing_orders import StandingFile
 
 Number = Annotated[str, typer.Argument(metavar="NUMBER", help="The standing order, as 'standing list' shows it.")]
 Grounds = Annotated[
     list[str] | None, typer.Option("--ground", metavar="CODE", help="Legal ground, as 'procedures show' lists them.")
 ]
-
-_LARGEST = 256 * 1024
-"""Bytes of a file of terms."""
 
 standing_app = typer.Typer(help="Standing orders, and what is released under them.", no_args_is_help=True)
 
@@ -51,9 +46,9 @@ def draft(
         from datetime import UTC, datetime
 
         from precinto.domain.standing_orders import drafted, read_terms
-        from precinto.procedures import load_procedure, snapshot
+        from precinto.procedures import load_procedure, snapshot, text_of
 
-        terms = read_terms(_text(file), file.name)
+        terms = read_terms(text_of(file, "standing order"), file.name)
         procedure = load_procedure(_beside(here.settings.procedure, terms.procedure, file.name))
         order = drafted(terms, snapshot(procedure, datetime.now(UTC).date()), file.name)
         return await here.store.standing_orders.draft(order, officer, here.registry.officers, number)
@@ -82,7 +77,7 @@ def enact(
     async def act(here: Opened) -> int:
         from precinto.standing import enact as enacted
 
-        by = await _signatory(here, officer, passphrase_file)
+        by = await signatory(here, officer, passphrase_file)
         return await enacted(here.store, here.registry.officers, number, by, reason, grounds or ())
 
     needed = with_installation(act)
@@ -114,7 +109,7 @@ def revoke(
         from precinto.standing import revoke as revoked
         from precinto.standing import tell
 
-        by = await _signatory(here, officer, passphrase_file)
+        by = await signatory(here, officer, passphrase_file)
         cases = await revoked(here.store, here.registry.officers, number, by, reason, grounds or ())
         try:
             return cases, await tell(TemporalSignals(await here.client()), cases) if cases else []
@@ -149,7 +144,7 @@ def release(
     async def act(here: Opened) -> list[Any]:
         from precinto.standing import release as released
 
-        by = await _signatory(here, officer, passphrase_file)
+        by = await signatory(here, officer, passphrase_file)
         return await released(here.store, await here.desk(), number, cases, by, reason, grounds or ())
 
     done = with_installation(act)
@@ -232,14 +227,6 @@ def _line(one: StandingFile) -> dict[str, Any]:
     }
 
 
-async def _signatory(here: Opened, officer: str, passphrase_file: Path | None) -> Signatory:
-    from precinto.desk import Signatory
-
-    keys = await here.store.officer_keys.keys(officer)
-    file = passphrase_file or here.settings.passphrase_file
-    return Signatory(officer, await asyncio.to_thread(signing_key, here.settings.keys_folder, officer, keys, file))
-
-
 def _beside(chosen: Path, name: str, where: str) -> Path:
     """The procedure of this name, beside the one that new cases take."""
     from precinto.domain.errors import BadInput
@@ -249,19 +236,3 @@ def _beside(chosen: Path, name: str, where: str) -> Path:
     if name not in found:
         raise BadInput(f"{where}: procedure: there is no {name!r}; there is {', '.join(sorted(found))}")
     return found[name]
-
-
-def _text(file: Path) -> str:
-    from precinto.domain.errors import BadInput
-
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(_LARGEST + 1)
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}") from error
-    if len(content) > _LARGEST:
-        raise BadInput(f"{file.name}: more than {_LARGEST} bytes are no standing order")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file.name}: not TOML: {error}") from error

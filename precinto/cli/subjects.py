@@ -55,12 +55,11 @@ def erase(
     """
 
     async def act(here: Opened) -> None:
-        from precinto.domain.errors import Refused
+        from precinto.domain import policy
         from precinto.store.subjects import erase as erase_subject
         from precinto.store.subjects import scrub
 
-        if officer not in {one.id for one in here.registry.officers}:
-            raise Refused("unknown_officer", f"{officer!r} is not an officer of this authority")
+        policy.officer(here.registry.officers, officer)
         async with here.store.database.write() as session:
             await erase_subject(session, subject, officer, reason)
         await scrub(here.store.database)
@@ -80,10 +79,7 @@ def rewrap(as_json: AsJson = False) -> None:
     """
 
     async def act(here: Opened) -> int:
-        from precinto.store.subjects import Subjects
-        from precinto.store.vault import Vault
-
-        return await Subjects(Vault(here.settings.vault_file)).rewrap(here.store.database)
+        return await here.subjects.rewrap(here.store.database)
 
     count: int = with_installation(act)
     if as_json:

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from precinto.domain.errors import BadInput, Refused
-from precinto.domain.model import Digest, Instant, Value, canonical_json, digest
+from precinto.domain.model import Digest, Instant, Value, canonical_json, digest, first_wrong
 
 GENESIS = "0" * 64
 """What the first record of a case follows."""
@@ -136,9 +136,8 @@ def _read(number: int, line: bytes) -> CustodyRecord:
     try:
         record = CustodyRecord.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"line {number}: {place or 'not a record'}: {first['msg']}") from error
+        place, reason = first_wrong(error)
+        raise BadInput(f"line {number}: {place or 'not a record'}: {reason}") from error
     if record.canonical() != line:
         raise BadInput(f"line {number}: not in its canonical form")
     return record

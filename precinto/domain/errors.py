@@ -6,8 +6,7 @@
     ├── BadInput             what was given is wrong; names the place          (never retried)
     │   └── BadTarget        a target that cannot be normalised
     ├── Refused              a rule says no; carries a code and the reason     (never retried)
-    │   ├── IllegalTransition  the case cannot go from this stage to that one
-    │   └── NotVerified      a decision that the authority's own records do not bear out
+    │   └── IllegalTransition  the case cannot go from this stage to that one
     ├── NotFound             the case, order or notice does not exist          (never retried)
     ├── CannotHere           something this machine lacks; says what and how   (retried)
     ├── Unavailable          the other side does not answer now                (retried)
@@ -37,23 +36,17 @@ class BadTarget(BadInput):
 class Refused(PrecintoError):
     """A rule of the procedure says no.
 
-    ``code`` is stable and machine-readable (for example ``referrer_may_not_decide``); ``decision`` is the id of the
-    decision at fault, where it is one among several.
+    ``code`` is stable and machine-readable (for example ``referrer_may_not_decide``).
     """
 
-    def __init__(self, code: str, reason: str, decision: str | None = None) -> None:
+    def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
-        self.decision = decision
 
 
 class IllegalTransition(Refused):
     """The case cannot go from this stage to that one."""
-
-
-class NotVerified(Refused):
-    """A decision that the authority's own records do not bear out: unknown, altered or out of standing."""
 
 
 class NotFound(PrecintoError):

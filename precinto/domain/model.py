@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 
 def _aware(value: datetime) -> datetime:
@@ -27,6 +27,12 @@ class Value(BaseModel):
     """An immutable value; unknown fields are an error, so that a typing mistake never passes silently."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def first_wrong(error: ValidationError) -> tuple[str, str]:
+    """The first thing that is wrong with a value: its place, dotted (empty for the whole), and the reason."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ".".join(map(str, first["loc"])), first["msg"]
 
 
 def canonical_json(value: Any) -> bytes:

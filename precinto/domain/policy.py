@@ -105,8 +105,8 @@ def entitling(act: Outcome | Deed, procedure: Procedure | None) -> tuple[Role, .
             return MAY[act]
 
 
-def roles(officers: Sequence[Officer], actor: str, at: datetime) -> frozenset[Role]:
-    """The roles that an officer holds at a moment, those of whom they stand in for included.
+def officer(officers: Sequence[Officer], actor: str) -> Officer:
+    """The officer of this id.
 
     Raises:
         Refused: ``unknown_officer``.
@@ -114,6 +114,16 @@ def roles(officers: Sequence[Officer], actor: str, at: datetime) -> frozenset[Ro
     found = next((one for one in officers if one.id == actor), None)
     if found is None:
         raise Refused("unknown_officer", f"{actor!r} is not an officer of this authority")
+    return found
+
+
+def roles(officers: Sequence[Officer], actor: str, at: datetime) -> frozenset[Role]:
+    """The roles that an officer holds at a moment, those of whom they stand in for included.
+
+    Raises:
+        Refused: ``unknown_officer``.
+    """
+    found = officer(officers, actor)
     deputised = (one for one in officers if one.deputy == actor and one.is_away(at))
     return frozenset(found.roles).union(*(one.roles for one in deputised))
 

@@ -6,18 +6,18 @@ its dates are counted by: a changed file changes new cases only, and every date 
 
 from __future__ import annotations
 
-import tomllib
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, StringConstraints, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from precinto.domain.calendars import Calendar
 from precinto.domain.errors import BadInput, NotFound
 from precinto.domain.model import Value
 from precinto.domain.review import Outcome, Role
+from precinto.domain.toml_file import read_toml
 
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$")]
 """A short code that orders and decisions name, for example ``PE-822-37``."""
@@ -406,13 +406,4 @@ def read_procedure(text: str, where: str) -> Procedure:
     Raises:
         BadInput: Not TOML, or a key is missing, unknown or wrong; names file, key and reason.
     """
-    try:
-        return Procedure.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{where}: not TOML: {error}") from error
-    except RecursionError as error:
-        raise BadInput(f"{where}: not TOML that anybody wrote: nested too deep") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}") from error
+    return read_toml(Procedure, text, where)

@@ -6,14 +6,14 @@ names its digest: the other side can read what was clicked and typed, and do the
 
 from __future__ import annotations
 
-import tomllib
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from precinto.domain.errors import BadInput
 from precinto.domain.intake import Service
 from precinto.domain.model import Value, canonical_json, digest
+from precinto.domain.toml_file import read_toml
 
 STEPS = 40
 """Steps of one recipe."""
@@ -274,14 +274,7 @@ def read_recipe(text: str, where: str) -> Recipe:
         BadInput: Not TOML, or a key is missing, unknown or wrong, or the steps may take longer than
             ``RECIPE_SECONDS``; names file, key and reason.
     """
-    try:
-        recipe = Recipe.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{where}: not TOML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        raise BadInput(f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}") from error
+    recipe = read_toml(Recipe, text, where, whole="the recipe")
     if (seconds := sum(step.limit for step in recipe.steps)) > RECIPE_SECONDS:
         raise BadInput(f"{where}: steps: they may take {seconds} s together; a visit has {RECIPE_SECONDS} s for them")
     return recipe

@@ -9,7 +9,6 @@ decided before, and each target within them by a named human.)
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
@@ -17,7 +16,7 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from precinto.domain.errors import BadInput, BadTarget, NotFound, Refused
 from precinto.domain.intake import Service, TargetKind, normalise, registrable_domain
@@ -25,6 +24,7 @@ from precinto.domain.model import Value, canonical_json
 from precinto.domain.procedures import Bilingual, Code, Snapshot
 from precinto.domain.review import Outcome, Role
 from precinto.domain.statements import Id, Moment
+from precinto.domain.toml_file import read_toml
 
 ENACTING = 2
 """Officers who must enact a standing order; one of them is a legal head."""
@@ -274,14 +274,7 @@ def read_terms(text: str, where: str) -> Terms:
     Raises:
         BadInput: Not TOML, or a key is missing, unknown or wrong; names file, key and reason.
     """
-    try:
-        return Terms.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadInput(f"{where}: not TOML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}") from error
+    return read_toml(Terms, text, where)
 
 
 def drafted(terms: Terms, snapshot: Snapshot, where: str) -> StandingOrder:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pydantic import AfterValidator, Field, ValidationError
 
 from precinto.domain.errors import BadInput, Refused
-from precinto.domain.model import Digest, Instant, Value, canonical_json, digest
+from precinto.domain.model import Digest, Instant, Value, canonical_json, digest, first_wrong
 from precinto.domain.review import Outcome, Role
 
 LARGEST_ENVELOPE = 4_096
@@ -229,8 +229,7 @@ def _read(kind: str, model: type[T], envelope: str) -> tuple[T, str, bytes]:
 
 def _why(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:200]
+        return ": ".join(first_wrong(error))[:200]
     return str(error)[:200]
 
 

@@ -106,8 +106,8 @@ class GateStore:
                     if envelope is not None:
                         raise Refused("replayed", f"decision {row.id} was admitted before: again, it says nothing")
                 else:
-                    await _admit(session, case, row, officers)
-                    await _carry_out(session, case, row, task.at, officers, isps)
+                    before = await _admit(session, case, row, officers)
+                    await _carry_out(session, case, row, task.at, before, officers, isps)
                 await session.flush()
                 docket = await docket_of(session, case)
                 # A renewal that was carried out leaves none behind: the next one is another.
@@ -131,8 +131,8 @@ async def _on_file(
     raise Refused("decision_not_on_file", f"no officer has filed decision {decision[:64]} in this case")
 
 
-async def _admit(session: AsyncSession, case: CaseRow, row: DecisionRow, officers: Sequence[Officer]) -> None:
-    """Note that a decision counts; all that was asked when it was filed is asked again.
+async def _admit(session: AsyncSession, case: CaseRow, row: DecisionRow, officers: Sequence[Officer]) -> Docket:
+    """Note that a decision counts, and return the docket before it; all that was asked at filing is asked again.
 
     Raises:
         Refused: ``refused_before``, ``unsigned``, ``altered``, or as the rules.
@@ -140,12 +140,14 @@ async def _admit(session: AsyncSession, case: CaseRow, row: DecisionRow, officer
     if row.state == DecisionState.REFUSED:
         raise Refused("refused_before", f"decision {row.id} was refused ({row.refusal}): its officer signs another")
     await _borne_out(session, case, row, officers)
-    admit(row.said(), await docket_of(session, case))
+    docket = await docket_of(session, case)
+    admit(row.said(), docket)
     row.state, row.refusal = DecisionState.ADMITTED.value, None
     session.add(row)
     body = {"decision": row.id, "outcome": row.outcome}
     await ledger.append(session, "decision_admitted", body, case=row.case, actor=row.officer)
     await session.flush()
+    return docket
 
 
 async def _borne_out(session: AsyncSession, case: CaseRow, row: DecisionRow, officers: Sequence[Officer]) -> None:
@@ -167,13 +169,16 @@ async def _borne_out(session: AsyncSession, case: CaseRow, row: DecisionRow, off
         raise Refused("altered", f"decision {row.id} is not on file as its officer signed it")
 
 
-async def _recount(session: AsyncSession, case: CaseRow, row: DecisionRow, officers: Sequence[Officer]) -> Docket:
+async def _recount(
+    session: AsyncSession, case: CaseRow, row: DecisionRow, docket: Docket, officers: Sequence[Officer]
+) -> Docket:
     """The docket in which a decision counts beside those like it before, of each of which all is asked once more.
+
+    ``docket`` is the one before it.
 
     Weeks may lie between two approvals, in which an officer leaves or refers the same target, or somebody writes into
     the database. What does not hold any more is refused in its turn; the others stay.
     """
-    docket = await docket_of(session, case)
     alike = {Outcome.RENEW} if row.outcome == Outcome.RENEW else {Outcome.APPROVE, Outcome.RELEASE}
     before = await session.exec(
         select(DecisionRow).where(
@@ -202,19 +207,22 @@ async def _carry_out(
     case: CaseRow,
     row: DecisionRow,
     at: datetime,
+    before: Docket,
     officers: Sequence[Officer],
     isps: Sequence[str],
 ) -> None:
-    """Do what a decision that was just admitted amounts to."""
+    """Do what a decision that was just admitted amounts to; ``before`` is the docket without it."""
     order = await order_of(session, case)
     match Outcome(row.outcome):
         case Outcome.APPROVE:
-            docket = await _recount(session, case, row, officers)
+            docket = await _recount(session, case, row, before, officers)
             if len(docket.approvals) >= docket.approvals_needed:
-                await _issue(session, case, at, isps)
+                await _issue(session, case, at, docket.approvals, isps)
         case Outcome.RELEASE:
             # One word suffices: of a case on hold it was not admitted.
-            await _issue(session, case, at, isps, under=await permitted(session, case, row.about, at))
+            standing_order = await permitted(session, case, row.about, at)
+            approvals = (await docket_of(session, case)).approvals
+            await _issue(session, case, at, approvals, isps, under=standing_order)
         case Outcome.REJECT:
             await _conclude(session, case, row, Stage.CLOSED)
         case Outcome.RETURN:
@@ -238,7 +246,7 @@ async def _carry_out(
             await _resume(session, case, order, row, at)
         case Outcome.RENEW if order is not None:
             await _not_over(session, order, at)
-            docket = await _recount(session, case, row, officers)
+            docket = await _recount(session, case, row, before, officers)
             if len(docket.renewals) >= docket.approvals_needed:
                 await _renew(session, case, order, row, at)
         case other:
@@ -263,9 +271,17 @@ async def _conclude(session: AsyncSession, case: CaseRow, row: DecisionRow, stag
 
 
 async def _issue(
-    session: AsyncSession, case: CaseRow, at: datetime, isps: Sequence[str], under: StandingOrderRow | None = None
-) -> OrderRow:
-    """Issue the order of a case, with a notice for every ISP; ``under`` a standing order, which it cannot outlive."""
+    session: AsyncSession,
+    case: CaseRow,
+    at: datetime,
+    officers: Sequence[str],
+    isps: Sequence[str],
+    under: StandingOrderRow | None = None,
+) -> None:
+    """Issue the order of a case, which these officers have approved, with a notice for every ISP.
+
+    ``under``: a standing order, which it cannot outlive.
+    """
     snapshot, valid_from = case.snapshot(), at.astimezone(UTC).replace(microsecond=0)  # an order counts in seconds
     bundle = case.bundle or ""
     lapses = snapshot.due("lapse", valid_from) if snapshot.procedure.lapse else None
@@ -300,13 +316,12 @@ async def _issue(
     case.advance(Stage.NOTIFICATION)
     case.due_at = order.valid_until
     session.add(case)
-    docket = await docket_of(session, case)
     body = {
         "order": order.id,
         "number": order.number,
         "kind": order.kind,
         "bundle": order.bundle,
-        "officers": list(docket.approvals),
+        "officers": list(officers),
         "measures": measures,
         "isps": list(isps),
         "until": order.valid_until.isoformat(),
@@ -314,7 +329,6 @@ async def _issue(
     if under is not None:
         body["standing_order"] = under.number
     await ledger.append(session, "order_issued", body, case=case.id)
-    return order
 
 
 async def _carrying(

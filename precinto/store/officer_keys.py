@@ -15,6 +15,7 @@ from sqlalchemy import Text
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from precinto.domain import policy
 from precinto.domain.errors import BadInput, NotFound, Refused
 from precinto.domain.model import digest
 from precinto.domain.review import Officer, Role
@@ -77,16 +78,6 @@ def _named(by: str) -> None:
         raise BadInput(f"{by[:64]!r} is not an id: lower-case letters, digits and hyphens")
 
 
-def known(officers: Sequence[Officer], officer: str) -> None:
-    """Refuse whoever is no officer.
-
-    Raises:
-        Refused: ``unknown_officer``.
-    """
-    if all(one.id != officer for one in officers):
-        raise Refused("unknown_officer", f"{officer!r} is not an officer of this authority")
-
-
 class OfficerKeyStore:
     """Enrols and revokes the keys of officers."""
 
@@ -121,7 +112,7 @@ class OfficerKeyStore:
                 key that vouches.
         """
         _named(by)
-        known(officers, officer)
+        policy.officer(officers, officer)
         enrolment = verify_enrolment(proof, public)
         if (enrolment.officer, enrolment.public) != (officer, encode(public)):
             raise Refused("other_enrolment", "what the key has signed enrols another key, or for another officer")

@@ -32,7 +32,7 @@ from precinto.store.evidence import is_stamped
 from precinto.store.intake import CaseRow, barred_officers, load_case
 from precinto.store.officer_keys import key_in_force
 from precinto.store.orders import order_of
-from precinto.store.releases import permitted
+from precinto.store.releases import StandingDecisionRow, permitted
 
 FRESH = timedelta(minutes=10)
 """How far the time that a statement gives may be from the moment at which it is filed."""
@@ -214,11 +214,17 @@ async def signed_on(
     return statement, kid
 
 
-def said_now(statement: Statement, reasons: str, moment: datetime) -> None:
-    """Whether a statement was signed just now, for these very reasons.
+async def said_now(
+    session: AsyncSession,
+    table: type[DecisionRow | StandingDecisionRow],
+    statement: Statement,
+    reasons: str,
+    moment: datetime,
+) -> None:
+    """Whether a statement was signed just now, for these very reasons, and never before.
 
     Raises:
-        Refused: ``reasons_missing``, ``other_reasons`` or ``stale``.
+        Refused: ``reasons_missing``, ``other_reasons``, ``stale`` or ``replayed``.
     """
     if not reasons.strip() or len(reasons) > LONGEST_REASONS:
         reason = f"a decision states its reasons, in {LONGEST_REASONS} characters at most"
@@ -227,6 +233,8 @@ def said_now(statement: Statement, reasons: str, moment: datetime) -> None:
         raise Refused("other_reasons", "the reasons are not those that were signed")
     if abs(moment - statement.at) > FRESH:
         raise Refused("stale", f"signed at {statement.at.isoformat()}: more than {FRESH} from now")
+    if (await session.exec(select(table.id).where(table.nonce == statement.nonce))).first() is not None:
+        raise Refused("replayed", "another decision has this nonce: nothing is signed twice alike")
 
 
 class ReviewStore:
@@ -274,7 +282,7 @@ class ReviewStore:
         Raises:
             NotFound: No such case.
             Refused: As :func:`examined`, :func:`said_now`, :func:`precinto.domain.review.admit` and, of a release,
-                :func:`permitted`; ``replayed``.
+                :func:`permitted`.
         """
         async with self._database.write() as session:
             row = await load_case(session, case)
@@ -283,10 +291,7 @@ class ReviewStore:
                 return known
             moment = now()
             statement, kid = await examined(session, row, envelope, officers, moment)
-            said_now(statement, reasons, moment)
-            used = select(DecisionRow.id).where(DecisionRow.nonce == statement.nonce)
-            if (await session.exec(used)).first() is not None:
-                raise Refused("replayed", "another decision has this nonce: nothing is signed twice alike")
+            await said_now(session, DecisionRow, statement, reasons, moment)
             order = await order_of(session, row)
             renewal = statement.outcome is Outcome.RENEW and order is not None
             filed = DecisionRow(

@@ -138,7 +138,7 @@ class StandingOrderStore:
 
         Raises:
             NotFound: No standing order has this number.
-            Refused: As :func:`signed_on` and :func:`said_now`; ``replayed``, ``other_terms``, ``not_an_enactment``,
+            Refused: As :func:`signed_on` and :func:`said_now`; ``other_terms``, ``not_an_enactment``,
                 ``enacted``, ``outside_window``, ``drafter_may_not_enact``, ``same_officer_twice``.
         """
         async with self._noting(number, envelope), self._database.write() as session:
@@ -173,7 +173,7 @@ class StandingOrderStore:
 
         Raises:
             NotFound: No standing order has this number.
-            Refused: As :func:`signed_on` and :func:`said_now`; ``replayed``, ``other_terms``, ``not_a_revocation``,
+            Refused: As :func:`signed_on` and :func:`said_now`; ``other_terms``, ``not_a_revocation``,
                 ``outside_window``: revoked before, or its window is over.
         """
         async with self._noting(number, envelope), self._database.write() as session:
@@ -266,10 +266,7 @@ async def _signed(
     if statement.subject != row.digest:
         reason = f"what was signed are the terms {statement.subject[:12]}, those of {row.number} are {row.digest[:12]}"
         raise Refused("other_terms", reason)
-    said_now(statement, reasons, moment)
-    used = select(StandingDecisionRow.id).where(StandingDecisionRow.nonce == statement.nonce)
-    if (await session.exec(used)).first() is not None:
-        raise Refused("replayed", "another decision has this nonce: nothing is signed twice alike")
+    await said_now(session, StandingDecisionRow, statement, reasons, moment)
     filed = StandingDecisionRow(
         id=statement_id(envelope),
         standing_order=row.number,

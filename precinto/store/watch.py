@@ -147,11 +147,7 @@ class WatchStore:
                 assert case.due_at is not None  # noqa: S101 - the query asked for it
                 if max(case.due_at, since) + graced(case.snapshot().span("recheck")) <= moment:
                     late.add((case.id, _at(case.due_at)))
-            late -= await _said(session, "close_missed")
-        if not late:
-            return 0
-        async with self._database.write() as session:
-            return sum([await raise_escalation(session, case, "close_missed", due) for case, due in sorted(late)])
+        return await self._put_forward("close_missed", late)
 
     async def unheard(self, moment: datetime, since: datetime) -> Sequence[EndTask]:
         """Orders whose block is to be lifted, and no ISP has been tried in the time that it takes.
@@ -191,7 +187,7 @@ class WatchStore:
 
     async def remind(self, moment: datetime) -> int:
         """Remind the reviewers of each case at the parts of its term that its procedure names; how many reminders."""
-        wanted: list[tuple[str, str]] = []
+        wanted: set[tuple[str, str]] = set()
         async with self._database.read() as session:
             began: dict[str, datetime] = {}
             for case, at in await session.exec(
@@ -200,7 +196,6 @@ class WatchStore:
                 .where(CaseRow.stage == Stage.REVIEW, EscalationRow.what == "review_overdue")
             ):
                 began[case] = max(at, began.get(case, at))
-            known = await _said(session, REVIEW_REMINDER)
             under_review = select(CaseRow).where(CaseRow.stage == Stage.REVIEW, col(CaseRow.due_at) > moment)
             for case in await session.exec(under_review):
                 assert case.due_at is not None  # noqa: S101 - the query asked for it
@@ -208,12 +203,8 @@ class WatchStore:
                 since = max(case.stage_at, began.get(case.id, case.stage_at))
                 percents = case.snapshot().procedure.reminders
                 if percent := reminder_due(since, case.due_at, percents, moment):
-                    wanted.append((case.id, f"{percent} % of the term until {_at(case.due_at)}"))
-            wanted = [one for one in wanted if one not in known]
-        if not wanted:
-            return 0
-        async with self._database.write() as session:
-            return sum([await raise_escalation(session, case, "review_reminder", one) for case, one in wanted])
+                    wanted.add((case.id, f"{percent} % of the term until {_at(case.due_at)}"))
+        return await self._put_forward(REVIEW_REMINDER, wanted)
 
     async def overdue(self, moment: datetime) -> int:
         """Put objections and stays before a human whose term to be decided has passed; how many have."""
@@ -240,11 +231,18 @@ class WatchStore:
             ):
                 if case.snapshot().due("comply", queued_at) <= moment:
                     late.add((case.id, isp))
-            late -= await _said(session, "isp_unreached")
-        if not late:
+        return await self._put_forward("isp_unreached", late)
+
+    async def _put_forward(self, what: str, found: set[tuple[str, str]]) -> int:
+        """Put what was found, by case and subject, before a human, each once; how many are new."""
+        if not found:
+            return 0
+        async with self._database.read() as session:
+            new = found - await _said(session, what)
+        if not new:
             return 0
         async with self._database.write() as session:
-            return sum([await raise_escalation(session, case, "isp_unreached", isp) for case, isp in sorted(late)])
+            return sum([await raise_escalation(session, case, what, subject) for case, subject in sorted(new)])
 
     # ------------------------------------------------------------------------------------------------------- the runs
 

@@ -15,7 +15,6 @@ from precinto.domain.errors import (
     CannotHere,
     IllegalTransition,
     NotFound,
-    NotVerified,
     NotYet,
     PrecintoError,
     Refused,
@@ -31,7 +30,6 @@ FINAL: list[PrecintoError] = [
     BadTarget("no dot"),
     Refused("not_ours", "no"),
     IllegalTransition("illegal_transition", "no"),
-    NotVerified("decision_not_on_file", "no", "d-1"),
     NotFound("no case"),
 ]
 AGAIN: list[PrecintoError] = [
@@ -82,8 +80,7 @@ def test_only_waiting_is_benign() -> None:
     assert [type(error) for error in benign] == [NotYet]
 
 
-def test_a_refusal_carries_its_code_and_the_decision_at_fault() -> None:
-    assert to_application_error(NotVerified("altered", "no", "d-1")).details == ("altered", "d-1")
+def test_a_refusal_carries_its_code() -> None:
     assert to_application_error(Refused("approvals_missing", "0 of 1")).details == ("approvals_missing",)
 
 

@@ -26,12 +26,12 @@ import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from lab.certificates import CertificateAuthority
-from lab.showcase import H1_PORT, H2_PORT, LARGE_BYTES, Showcase, open_showcase
+from lab.showcase import H1_PORT, H2_PORT, LARGE_BYTES, RECIPE, Showcase, open_showcase
 from precinto.adapters.archives.wire import WireArchiver
 from precinto.adapters.crawlers.web.crawler import WebCrawler
 from precinto.domain.evidence import Clock, Manifest
 from precinto.domain.intake import Service, TargetKind, normalise
-from precinto.domain.recipes import Download, Open, Recipe, RecipeBook, Wait
+from precinto.domain.recipes import RecipeBook
 from precinto.ports import Archive, Capture, CapturedFile, Subject
 from precinto.wire.exchanges import decode
 from tests.adapters.crawlers.web.captures import ONLY_OPEN, own_temporary_folder, url
@@ -44,18 +44,6 @@ pytestmark = pytest.mark.xdist_group("showcase")  # one capture of a kind for al
 PAGE, FRAME = "showcase.example", "frame.example"
 H2, H1 = f"https://{PAGE}", f"https://{PAGE}:{H1_PORT}"
 NOTHING = hashlib.sha256(b"").hexdigest()
-
-RECIPE = Recipe(
-    id="showcase",
-    services=(Service.OTHER,),
-    description="Waits until the page has done all that it does, and takes the file that it offers.",
-    steps=(
-        Open(do="open"),
-        Wait(do="wait", selectors=("#done:not(:empty)",), seconds=60),
-        Download(do="download", selectors=("#download",)),
-        Wait(do="wait", idle=True, optional=True),
-    ),
-)
 
 ONCE = (
     "/", "/page.js", "/picture.png", "/favicon.ico", "/worker.js", "/data.json", "/text.gz", "/text.br", "/old",

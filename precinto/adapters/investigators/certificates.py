@@ -16,7 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ConfigDict, Field, ValidationError
 
-from precinto.domain.model import Digest, Value, digest
+from precinto.domain.model import Digest, Value, digest, first_wrong
 
 FILE = "certificates.json"
 """What the wire record's decoder leaves: ``{"servers": [...]}``, each a ``Shown``."""
@@ -86,8 +86,7 @@ def read_shown(folder: Path) -> tuple[Shown, ...] | None:
     try:
         return _File.model_validate_json(path.read_bytes()).servers
     except ValidationError as error:
-        wrong = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from error
+        raise ValueError(": ".join(first_wrong(error))) from error
 
 
 def server_certificate(shown: tuple[Shown, ...], host: str) -> Certificate | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from precinto.domain.errors import BadInput
-from precinto.domain.model import Digest, Value
+from precinto.domain.model import Digest, Value, first_wrong
 
 DESCRIPTION = "snapshot.toml"
 
@@ -58,8 +58,7 @@ def read_snapshot(folder: Path, *needed: str) -> Snapshot:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
-        wrong = error.errors()[0]
-        raise BadInput(f"{path}: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from error
+        raise BadInput(f"{path}: {': '.join(first_wrong(error))}") from error
     for name, digest in digests.items():
         if found.files.get(name) != digest:
             raise BadInput(f"{folder / name}: is not the file that {DESCRIPTION} describes: its SHA-256 is {digest}")

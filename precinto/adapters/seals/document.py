@@ -29,7 +29,7 @@ from pydantic import BaseModel, Field, ValidationError
 from precinto.adapters.seals.key_file import read_signing_key
 from precinto.bundle.trust import check_trusted
 from precinto.domain.errors import Refused, Unavailable
-from precinto.domain.model import Instant, Value, canonical_json
+from precinto.domain.model import Instant, Value, canonical_json, first_wrong
 from precinto.domain.order_document import FORMAT, VERSION
 
 TYPE = "precinto-order"
@@ -152,7 +152,7 @@ def _read_header(header: bytes) -> tuple[str, list[x509.Certificate]]:
         chain = [x509.load_der_x509_certificate(base64.b64decode(one, validate=True)) for one in read.x5c]
         algorithm = _algorithm(chain[0].public_key())
     except ValidationError as error:
-        raise _bad(f"its header, {_first(error)}") from error
+        raise _bad(f"its header, {': '.join(first_wrong(error))}") from error
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise _bad(f"its certificates: {error}") from error
     if read.alg != algorithm:
@@ -181,7 +181,7 @@ def _read_order(payload: bytes) -> tuple[dict[str, Any], datetime]:
     try:
         return content, _Heads.model_validate(content).issued_at
     except ValidationError as error:
-        raise _not_an_order(_first(error)) from error
+        raise _not_an_order(": ".join(first_wrong(error))) from error
 
 
 def _object(content: bytes) -> dict[str, Any]:
@@ -192,11 +192,6 @@ def _object(content: bytes) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise _bad("no JSON object")
     return cast(dict[str, Any], read)
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

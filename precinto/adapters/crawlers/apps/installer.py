@@ -25,7 +25,6 @@ STREAM = 64 * 2**20
 _READER = "installer"
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._"
 _TABLE = "\u4840"
-_SIGNATURE = "\x05DigitalSignature"
 _LONG = 1 << 31
 """Flag of the pool: references to strings have three bytes instead of two."""
 _NEUTRAL, _UTF8 = 0, 65001
