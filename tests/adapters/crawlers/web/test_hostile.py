@@ -315,16 +315,16 @@ class TestMemoryAndDisk:
         }
         capture = await patient.capture(url("https://example.com/"), tmp_path)
         assert capture.failure == f"the browser took more than {LIMITS.disk} bytes of disk"
-        assert facts(capture, "limits.json")["disk_bytes"]["peak"] < 6 * LIMITS.disk
+        assert facts(capture, "limits.json")["network_bytes"]["used"] < 3 * MB
 
-    async def test_a_download_that_nobody_asked_for_is_broken_off_before_it_unfolds(
+    async def test_a_download_that_nobody_asked_for_is_broken_off(
         self, small: WebCrawler, servers: Web, tmp_path: Path
     ) -> None:
         servers.pages["example.com/"] = film_that_unfolds()
         capture = await small.capture(url("https://example.com/"), tmp_path)
         assert capture.failure is not None
         assert "no step of the recipe asks for it" in {missing.reason for missing in capture.missing}
-        assert facts(capture, "limits.json")["disk_bytes"]["peak"] < 6 * LIMITS.disk
+        assert not [file.name for file in capture.files if file.name.startswith("download-")]
 
     async def test_a_page_that_fills_the_disk_is_ended(
         self, patient: WebCrawler, servers: Web, tmp_path: Path
