@@ -52,6 +52,11 @@ Send = Callable[[Message], Awaitable[None]]
 
 _TEXT = "Esta página existe para que nada de ella se pierda. " * 400
 _GRACE_SECONDS = 0.2
+_PATIENCE_SECONDS = 600.0
+"""How long a connection stays without a request: longer than any visit, however slow the machine.
+
+A request that comes just as the site hangs up is sent anew, and a record has it twice; the journal has it once.
+"""
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,7 @@ class _Settings(Config):
         self.bind = [f"fd://{listening.detach()}"]
         self.errorlog = None
         self.graceful_timeout = _GRACE_SECONDS
+        self.keep_alive_timeout = _PATIENCE_SECONDS
         self._tls = tls
 
     @property
