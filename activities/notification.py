@@ -71,8 +71,10 @@ class Courier:
             return None if final else away
         except (Refused, NotFound) as refused:
             # Sending it again cannot help: the ISP will not take it, or the registry no longer knows the ISP.
-            await repository.failed(notice.id, f"{type(refused).__name__}: {refused}", final=True)
-            log.error("notice_refused", isp=notice.isp, notice=notice.id, reason=str(refused))
+            # Where the order ended while its block was on the way, the ISP is right, and no human has to see to it.
+            final = await repository.is_open(notice.id)
+            await repository.failed(notice.id, f"{type(refused).__name__}: {refused}", final=final)
+            log.error("notice_refused", isp=notice.isp, notice=notice.id, final=final, reason=str(refused))
             return None
         await repository.delivered(notice.id, delivery, datetime.now(UTC))
         return None

@@ -17,6 +17,7 @@ from precinto.domain.notification import Action, Delivery, Method, Notice, measu
 from precinto.domain.review import Outcome
 from precinto.domain.verification import Ruling
 from precinto.store.orders import NoticeRow
+from precinto.store.review import EscalationRow
 from tests.activities.conftest import World
 from tests.fakes import FakeIsp
 from tests.store.steps import TERMS, decide, issue, measured, open_case
@@ -167,6 +168,24 @@ async def test_one_that_refuses_is_not_asked_again(world: World) -> None:
     world.isps["isp0"].failures = [Refused("not_ours", "we are no longer an ISP")]
     assert await notify(world, task) == Notified(order=task.order, isps=2, delivered=1, undelivered=1)
     assert await states(world) == {"isp0": ("failed", 1), "isp1": ("delivered", 1)}
+
+
+async def test_one_that_refuses_a_block_whose_order_ended_on_the_way_is_not_blamed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine has not yet got round to ending the order; the ISP has a clock too."""
+    task, over = await approved(world), datetime.now(UTC) + TERMS.span("order")
+
+    async def refuses(_: Notice) -> Delivery:
+        monkeypatch.setattr("precinto.store.notification.now", lambda: over)
+        raise Refused("http_409", "its term has passed")
+
+    monkeypatch.setattr(world.isps["isp0"], "deliver", refuses)
+    assert (await notify(world, task)).undelivered == 0
+    assert (await states(world))["isp0"] == ("queued", 1)
+    assert await world.store.notification.undelivered(task.order) == []
+    async with world.store.database.read() as session:
+        assert (await session.exec(select(EscalationRow))).all() == []
 
 
 async def test_one_that_is_away_for_days_is_put_before_a_human(world: World) -> None:
