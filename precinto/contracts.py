@@ -23,11 +23,13 @@ class CaseStart(Value):
 
     Attributes:
         resumed: The case is at work already: this run asks the database where it stands, and goes on there.
+        dropped: Signals that the run before dropped unread, and that the ledger has not been told of.
     """
 
     v: Literal[2] = 2
     case: str
     resumed: bool = False
+    dropped: int = 0
 
 
 class CaseRef(Value):

@@ -27,6 +27,23 @@ from precinto.supervisor import tied
 VERSION = "v1.5.1"
 """Of the Temporal CLI: server 1.29.1, UI 2.42.1. Later ones cannot be built from the Go module proxy."""
 
+LIMITS: dict[str, int] = {
+    # More than a case hears in years, and more than the events after which its run goes on in another
+    # (``workflows.case.LONG``). Beyond it the server refuses a signal at once, and the run is not bothered with it.
+    "history.maximumSignalsPerExecution": 200,
+    # Bytes of one payload, of which ours have some hundred; at the default, 2 MB, the 26th signal kills a case, for a
+    # history may have 50 MB. 200 times 16 KB is also less than the 4 MB at which a run is asked to give way at once.
+    # The server looks at the second only beyond the first.
+    "limit.blobSize.warn": 16_384,
+    "limit.blobSize.error": 16_384,
+    # What may wait for a workflow task to be over, in events and bytes. At more the server fails the task, and the run
+    # is replayed; at the defaults, 100 and 2 MB, a flood makes it do so again and again. Signals cannot reach these.
+    "history.maximumBufferedEventsBatch": 1_000,
+    "history.maximumBufferedEventsSizeInBytes": 4_194_304,
+}
+"""What keeps a flood of signals from a case: values of the server's dynamic configuration. A cluster is given the same
+by ``deploy/temporal-limits.yaml``."""
+
 _TOOL = shipped.FOLDER / "tools" / "temporal"
 _PACKAGE = "github.com/temporalio/cli"
 _DOWNLOAD_SECONDS = 180
@@ -75,6 +92,7 @@ def server_command(
     The write-ahead log makes SQLite 2.6 times faster than the dev server's own pragmas, and ``synchronous=full``
     keeps what was acknowledged through a power cut. The search attributes are registered at the start, because one
     that is missing wedges every case. The server asks nobody for newer versions of itself: nothing leaves the machine.
+    :data:`LIMITS` keep floods of signals out.
 
     Args:
         binary: From :func:`temporal_binary`.
@@ -84,13 +102,14 @@ def server_command(
         options: Further options of ``temporal server start-dev``.
     """
     host, _, port = address.rpartition(":")
+    dynamic = {"frontend.enableServerVersionCheck": "false", **LIMITS}
     attributes = [f"--search-attribute={name}={kind}" for name, kind in stubs.SEARCH_ATTRIBUTES.items()]
     return [
         str(binary), "server", "start-dev", "--ip", host, "--port", port, "--log-level", "error",
         *(["--headless"] if ui_port is None else ["--ui-port", str(ui_port)]),
         "--db-filename", str(database),
         "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full",
-        "--dynamic-config-value", "frontend.enableServerVersionCheck=false",
+        *(part for key, value in dynamic.items() for part in ("--dynamic-config-value", f"{key}={value}")),
         *attributes, *options,
     ]  # fmt: skip
 

@@ -72,6 +72,10 @@ PASSED_THROUGH = ("precinto", "pydantic", "pydantic_core", "annotated_types", "i
 MAX_MESSAGE = 2_000
 """Characters of an error message that go to the server, which cuts failures at 4 KB."""
 
+MAX_FAILURE_TEXT, MAX_CAUSES = 2_000, 2
+"""Bytes of each text of a failure, and causes that it keeps: with them it fits into one payload
+(``precinto.devserver.LIMITS``). The server takes a larger failure for one that is not to be tried again."""
+
 
 def sandbox() -> SandboxedWorkflowRunner:
     """The runner of workflow code: sandboxed, with our deterministic modules passed through."""
@@ -111,13 +115,27 @@ class _Errors(Interceptor):
 
 
 class _LeanFailures(DefaultFailureConverter):
-    """Leaves no stack trace in history where nothing is wrong: a wait is an outcome, and history is for years."""
+    """Keeps failures small, and leaves no stack trace in history where nothing is wrong: history is for years."""
 
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
         super().to_failure(exception, payload_converter, failure)
         if isinstance(exception, ApplicationError) and exception.category is ApplicationErrorCategory.BENIGN:
             failure.stack_trace = ""
             failure.ClearField("cause")
+        link = failure
+        for _ in range(MAX_CAUSES):
+            _shorten(link)
+            if not link.HasField("cause"):
+                return
+            link = link.cause
+        _shorten(link)
+        link.ClearField("cause")
+
+
+def _shorten(failure: Failure) -> None:
+    """Keep the beginning of a failure's message, and the end of its stack trace."""
+    failure.message = failure.message.encode()[:MAX_FAILURE_TEXT].decode(errors="ignore")
+    failure.stack_trace = failure.stack_trace.encode()[-MAX_FAILURE_TEXT:].decode(errors="ignore")
 
 
 def plugin() -> SimplePlugin:
@@ -227,23 +245,32 @@ async def resume_case(client: Client, case: OpenCase) -> None:
 
 
 class TemporalSignals:
-    """Port ``CaseSignals``."""
+    """Port ``CaseSignals``.
+
+    A case whose run takes no more signals goes on in another soon, which begins with its files and its lapses: what it
+    was to be told is not lost. One that is flooded must not keep the others from being told.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     async def lapsed(self, case: str, measures: int) -> None:
-        """Tell a case that measures have lapsed; a case that has ended in the meantime is no error."""
+        """Tell a case that measures have lapsed; one that has ended in the meantime, or is full, is no error."""
         handle = self._client.get_workflow_handle(stubs.case_workflow(case))
         try:
             await handle.signal("lapse", Lapse(case=case, measures=measures))
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                log.info("lapse_after_end", case=case)
+            elif error.status in _TAKES_NO_SIGNAL:
+                log.warning("lapse_untold", case=case, reason=error.message)
+            else:
                 raise
-            log.info("lapse_after_end", case=case)
 
     async def changed(self, case: str) -> None:
-        """Have a case look at its files, which say something new by no decision of its own; ended is no error.
+        """Have a case look at its files, which say something new by no decision of its own.
+
+        One that has ended, or is full, is no error.
 
         Raises:
             Unavailable: Temporal does not answer. The files say it all the same; say it again.
@@ -251,9 +278,19 @@ class TemporalSignals:
         try:
             await self._client.get_workflow_handle(stubs.case_workflow(case)).signal("changed")
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                log.info("change_after_end", case=case)
+            elif error.status is RPCStatusCode.INVALID_ARGUMENT:
+                log.warning("change_untold", case=case, reason=error.message)
+            else:
                 raise Unavailable(f"case {case} was not told to look at its files: {error.message}") from error
-            log.info("change_after_end", case=case)
+
+
+_TAKES_NO_SIGNAL = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.RESOURCE_EXHAUSTED)
+"""Answers to a signal, well-formed as ours are, for a run that has had as many as the server lets in, or is closing.
+
+The second is said of a server that is too busy as well; a lapse that is untold for that is told by a later sweep.
+"""
 
 
 # ------------------------------------------------------------------------------------------------------ the server

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -19,8 +20,9 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from precinto import devserver, stubs
-from precinto.devserver import VERSION, cache_folder, installed, server_command, temporal_binary
+from precinto.devserver import LIMITS, VERSION, cache_folder, installed, server_command, temporal_binary
 from precinto.domain.errors import CannotHere
+from workflows.case import LONG
 
 BUILDS = """
 while [ $# -gt 0 ]; do [ "$1" = -o ] && output=$2; shift; done
@@ -241,7 +243,26 @@ def test_the_server_keeps_what_it_acknowledged() -> None:
 def test_the_server_asks_nobody_for_newer_versions() -> None:
     """Its default is to ask a host of its makers at each start; the island of the tests sees that packet."""
     command = server_command(Path("temporal"), "127.0.0.1:7233", None, Path("db"))
-    assert options(command, "--dynamic-config-value") == ["frontend.enableServerVersionCheck=false"]
+    assert "frontend.enableServerVersionCheck=false" in options(command, "--dynamic-config-value")
+
+
+def test_the_server_keeps_floods_of_signals_from_a_case() -> None:
+    command = server_command(Path("temporal"), "127.0.0.1:7233", None, Path("db"))
+    assert {f"{key}={value}" for key, value in LIMITS.items()} <= set(options(command, "--dynamic-config-value"))
+
+
+def test_a_cluster_is_given_the_same_limits() -> None:
+    text = (Path(devserver.__file__).parents[1] / "deploy" / "temporal-limits.yaml").read_text(encoding="utf-8")
+    given = re.findall(r"^([\w.]+):\n  - value: (\d+)$", text, re.MULTILINE)
+    assert {key: int(value) for key, value in given} == LIMITS
+
+
+def test_no_flood_that_the_server_lets_in_can_kill_a_case_or_fail_its_tasks() -> None:
+    """Against the server's own limits, of which it says what they are in ``common/dynamicconfig/constants.go``."""
+    signals, largest = LIMITS["history.maximumSignalsPerExecution"], LIMITS["limit.blobSize.error"]
+    assert LONG < signals, "a run that takes no more signals must be one that goes on in another"
+    assert signals < LIMITS["history.maximumBufferedEventsBatch"]
+    assert signals * largest < LIMITS["history.maximumBufferedEventsSizeInBytes"] <= 4 * 2**20
 
 
 def test_the_server_listens_where_it_is_told_with_its_interface_or_without() -> None:

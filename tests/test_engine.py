@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,11 +12,13 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 import workflows
 from precinto import engine, stubs
+from precinto.devserver import LIMITS
 from precinto.domain.errors import BadInput, CannotHere, NotYet, Refused, Unavailable
 from precinto.domain.intake import Service
 from precinto.embedded import any_free_port
@@ -50,7 +51,7 @@ async def test_a_server_is_ready_once_it_knows_every_search_attribute(
 
 
 @pytest.fixture
-async def bare(temporal: WorkflowEnvironment) -> AsyncGenerator[Client]:
+async def bare(temporal: WorkflowEnvironment) -> Client:
     """A client of a namespace that nobody has prepared."""
     name = f"bare-{uuid.uuid4()}"
     await temporal.client.workflow_service.register_namespace(
@@ -140,6 +141,26 @@ async def test_a_lapse_reaches_its_case_and_one_that_has_ended_is_no_error(clien
     await signals.lapsed("never-was", 1)
 
 
+async def test_a_case_that_takes_no_more_signals_is_no_error_and_the_next_case_is_told(
+    client: Client,
+) -> None:
+    signals = engine.TemporalSignals(client)
+    for case in ("c-full", "c-2"):
+        await engine.start_case(client, case, TERMS, Service.STREAM_RIPPER, "a case")
+    full, other = (client.get_workflow_handle(stubs.case_workflow(case)) for case in ("c-full", "c-2"))
+    for _ in range(LIMITS["history.maximumSignalsPerExecution"]):
+        await full.signal("legal_review", "junk")
+    with pytest.raises(RPCError, match="exceeded workflow execution limit for signal events") as refused:
+        await full.signal("legal_review", "junk")
+    assert refused.value.status is RPCStatusCode.INVALID_ARGUMENT
+    for case in ("c-full", "c-2"):
+        await signals.lapsed(case, 1)
+        await signals.changed(case)
+    history = (await other.fetch_history()).events
+    named = [event.workflow_execution_signaled_event_attributes.signal_name for event in history]
+    assert [name for name in named if name] == ["lapse", "changed"]
+
+
 # -------------------------------------------------------------------------------------------- what history is told
 
 
@@ -170,3 +191,16 @@ def test_what_went_wrong_leaves_its_stack_trace(error: Unavailable | Refused) ->
     failure = failure_of(engine.to_application_error(error))
     assert "raise error" in failure.stack_trace
     assert isinstance(engine.to_application_error(error), ApplicationError)
+
+
+def test_a_failure_fits_into_one_payload_whatever_was_raised() -> None:
+    """A larger one is taken by the server for one that is not to be tried again: the case would be stuck."""
+    error = RuntimeError("\N{SNOWMAN}" * 100_000)
+    for depth in range(30):
+        error, cause = RuntimeError(f"{depth}: " + "x" * 100_000), error
+        error.__cause__ = cause
+    failure = failure_of(error)
+    assert failure.message.startswith("29: xxx")
+    assert failure.cause.message.startswith("28: xxx")
+    assert "raise error" in failure.stack_trace
+    assert failure.ByteSize() < LIMITS["limit.blobSize.error"]

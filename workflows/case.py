@@ -13,10 +13,12 @@ workflow code to fire, so even a case whose workflow were stuck could not keep a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -60,6 +62,14 @@ at each would keep the case from what else it is told."""
 CALM = timedelta(milliseconds=200)
 """Between signals. A run cannot go on in another while signals keep coming: the server refuses to lose one."""
 
+LONG = 150
+"""Events after which a run goes on in another, so that no flood makes its history slow to replay. Fewer than the
+signals that the server lets into a run (``precinto.devserver.LIMITS``): one that takes no more is a long one too."""
+
+REST = timedelta(seconds=30)
+"""Before a long run goes on in another. A run that is full costs nothing, whatever is sent to it; the next one takes
+signals again, so a flood that lasts fills one run in this time."""
+
 BEFORE_REVIEW = frozenset({Stage.INTAKE, Stage.EVIDENCE})
 
 T = TypeVar("T", Signed, Lapse)
@@ -81,8 +91,9 @@ class EnforcementCase:
         self._inbox: list[str] = []
         self._heard_at: datetime | None = None
         self._hurried = False
-        self._dropped = 0
-        self._stale = False
+        self._dropped = start.dropped
+        self._stale = start.dropped > 0  # so that what the run before has dropped is written down
+        self._rested = False
         self._looking = False
         self._refused = 0
         self._fault: FailureError | None = None
@@ -90,7 +101,8 @@ class EnforcementCase:
     @workflow.run
     async def run(self, start: CaseStart) -> CaseEnd:
         """Carry the case to its end. Only a decision or the order ends it: cancelling the workflow does not."""
-        life, reading = asyncio.create_task(self._life(start)), asyncio.create_task(self._read())
+        life = asyncio.create_task(self._life(start))
+        reading, resting = asyncio.create_task(self._read()), asyncio.create_task(self._rest())
         while not life.done():
             try:
                 await asyncio.shield(life)
@@ -99,8 +111,9 @@ class EnforcementCase:
         ended = life.result()
         await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._looking)
         reading.cancel()
+        resting.cancel()
         if ended is None:
-            workflow.continue_as_new(CaseStart(case=self._case, resumed=True))
+            workflow.continue_as_new(CaseStart(case=self._case, resumed=True, dropped=self._dropped))
         return CaseEnd(case=self._case, closure=ended.closure, isps=ended.isps, overstaying=ended.overstaying)
 
     async def _life(self, start: CaseStart) -> Ended | None:
@@ -109,6 +122,8 @@ class EnforcementCase:
             ended = await self._go_on() if start.resumed else await self._investigation()
             if self._fault is not None:
                 raise self._fault
+            if ended is not None and self._dropped:
+                await self._admit()
         except FailureError as fault:
             # A workflow that fails takes the armed end of its order with it; one whose task is stuck does not.
             raise RuntimeError(f"case {self._case} cannot go on") from fault
@@ -181,7 +196,7 @@ class EnforcementCase:
         while not ending.done() and not self._must_stop():
             await workflow.wait_condition(
                 lambda end=ending, told=version: (
-                    end.done() or self._must_stop() or self._lapses > 0 or self._place.version > told
+                    end.done() or self._must_stop() or self._lapsed() or self._place.version > told
                 )
             )
             if ending.done():
@@ -189,7 +204,7 @@ class EnforcementCase:
             if self._place.version > version:
                 version = self._place.version
                 ending = await self._changed(ending)
-            if self._lapses:
+            if self._lapsed():
                 self._lapses = 0
                 self._tell("Remind the ISPs that do not hold", remind=True)
         if self._fault is not None:
@@ -269,11 +284,8 @@ class EnforcementCase:
     @workflow.signal(name="legal_review")
     def legal_review(self, *said: object) -> None:
         """A decision as its officer signed it. A signal cannot be answered, so a refusal goes to the ledger."""
-        signed = _one(Signed, said)
-        if signed is None:
-            return
         self._hear()
-        if self._refused < MAX_REFUSED:
+        if self._refused < MAX_REFUSED and (signed := _one(Signed, said)):
             self._inbox.append(signed.envelope)
         else:
             self._dropped += 1
@@ -281,15 +293,23 @@ class EnforcementCase:
     @workflow.signal(name="lapse")
     def lapse(self, *said: object) -> None:
         """Verification found measures that do not hold."""
+        self._hear()
         if lapse := _one(Lapse, said):
-            self._hear()
             self._lapses += lapse.measures
+        else:
+            self._dropped += 1
 
     @workflow.signal(name="changed")
     def changed(self, *_: object) -> None:
         """The files of the case say something new, by no decision that it was told of: it is to look at them."""
         self._hear()
         self._stale = True
+
+    @workflow.signal(dynamic=True)
+    def unknown(self, _name: str, _said: Sequence[RawValue]) -> None:
+        """A signal that means nothing. Unless it is taken, it is kept in memory until there is somebody to take it."""
+        self._hear()
+        self._dropped += 1
 
     @workflow.query(name="status")
     def status(self) -> CaseStatus:
@@ -339,13 +359,25 @@ class EnforcementCase:
 
     # -------------------------------------------------------------------------------------------------- the rest
 
+    async def _rest(self) -> None:
+        """Let a long run go on in another, a while after it has become so. It looks again, in case of more signals."""
+        await workflow.wait_condition(lambda: workflow.info().get_current_history_length() >= LONG)
+        while True:
+            await workflow.sleep(REST, summary="A long history: another run goes on soon")
+            self._rested = True
+
     def _must_stop(self) -> bool:
         """Whether something failed, or the history is so long that another run must go on and nothing is half-said."""
         if self._fault is not None:
             return True
-        if not workflow.info().is_continue_as_new_suggested() or self._inbox or self._looking:
+        full = self._rested or workflow.info().is_continue_as_new_suggested()
+        if not full or self._inbox or self._looking:
             return False
         return not (self._hurried and self._heard_at == workflow.now())
+
+    def _lapsed(self) -> bool:
+        """Whether a lapse is to be told now. While ISPs are told of so many, the next one waits until that is done."""
+        return self._lapses > 0 and len(self._telling) < AT_ONCE
 
     def _term(self) -> datetime:
         """The end of the term that runs now."""

@@ -101,6 +101,21 @@ class TestAFullHistory:
         assert (await authority.closed(case)).closure is Closure.UNBLOCKED
         assert set(map(tuple, told(authority).values())) == {(Action.BLOCK, Action.RELEASE)}
 
+    async def test_what_was_dropped_before_is_in_the_ledger(self, authority: Authority) -> None:
+        case = await authority.refer(PROTECTED, LONG)
+        await authority.under_review(case)
+        before = await run_of(authority, case)
+        await asyncio.gather(*(authority.handle(case).signal("no_such_signal") for _ in range(50)))
+        await self.grow(authority, case)
+        assert await run_of(authority, case) != before
+
+        async def recorded() -> list[int]:
+            return [json.loads(row.body)["count"] for row in await authority.ledger(case, "signals_dropped")]
+
+        counts = await until(recorded, "its record")
+        assert sum(counts) >= 50
+        assert len(counts) == 1
+
     async def test_under_review_silence_still_escalates(self, authority: Authority) -> None:
         case = await authority.refer("y2mate.com", terms(review=4 * SECOND))
         await authority.under_review(case)
