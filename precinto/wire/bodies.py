@@ -99,6 +99,11 @@ class GrowingBody:
         self._pending = bytearray()
         self._parts: list[tuple[int, int]] = []
 
+    @property
+    def size(self) -> int:
+        """Bytes that were kept so far."""
+        return self._size
+
     def write(self, data: bytes) -> None:
         """Add bytes."""
         self.full = self.full or len(data) > self._left

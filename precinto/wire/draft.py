@@ -41,6 +41,11 @@ class Draft:
         """Whether more may come."""
         return self.finished_at is None and self.incomplete is None
 
+    @property
+    def all_there(self) -> bool:
+        """Whether all the bytes have come that the site announced for its answer's body (RFC 9110, 8.6)."""
+        return field(self.response_headers, b"content-length") == b"%d" % self.response_body.size
+
     def finish(self, at: datetime) -> None:
         """The answer is whole."""
         if self.open:

@@ -139,8 +139,7 @@ class Http2:
                 self._data(sent, frame, at)
             case RstStreamFrame():
                 if draft := self._streams.get(frame.stream_id):
-                    who = "browser" if sent else "site"
-                    draft.cut(f"reset by the {who} ({_error(frame.error_code)})", at)
+                    self._reset(draft, sent, _error(frame.error_code), at)
             case GoAwayFrame() if not sent:
                 self._gone = frame.last_stream_id, f"GOAWAY {_error(frame.error_code)}"
             case SettingsFrame() if SettingsFrame.HEADER_TABLE_SIZE in frame.settings:
@@ -224,6 +223,13 @@ class Http2:
             draft.response_body.write(frame.data)
         if "END_STREAM" in frame.flags:
             self._ended(draft, sent, at)
+
+    def _reset(self, draft: Draft, sent: bool, error: str, at: datetime) -> None:
+        """A stream was broken off. Browsers do so with a redirect: they follow it, and do not wait for its end."""
+        if sent and draft.all_there:
+            draft.finish(at)
+        else:
+            draft.cut(f"reset by the {'browser' if sent else 'site'} ({error})", at)
 
     def _ended(self, draft: Draft, sent: bool, at: datetime) -> None:
         if sent:

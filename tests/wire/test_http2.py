@@ -149,6 +149,25 @@ def test_a_pushed_answer(tmp_path: Path, talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(
+    ("announced", "came", "lacks"),
+    [("0", b"", None), ("4", b"gone", None), ("5", b"gone", "reset by the browser (CANCEL)")],
+)
+def test_an_answer_of_which_the_browser_did_not_wait_for_the_end_is_whole_if_all_that_was_announced_has_come(
+    tmp_path: Path, talk: Talk, announced: str, came: bytes, lacks: str | None
+) -> None:
+    """As with a redirect, which a browser follows as soon as it has the header fields."""
+    stream = talk.ask()
+    talk.site.send_headers(stream, [(":status", "302"), ("location", "/new"), ("content-length", announced)])
+    talk.site.send_data(stream, came)
+    talk.carry()
+    talk.browser.reset_stream(stream, 8)
+    talk.carry()
+    said, bodies = decoded(record(tmp_path, talk.chunks))
+    assert bodies == [came]
+    assert (said.exchanges[0].incomplete, said.exchanges[0].finished_at is None) == (lacks, lacks is not None)
+
+
+@pytest.mark.parametrize(
     ("by_browser", "code", "reason"),
     [
         (True, 8, "reset by the browser (CANCEL)"),
