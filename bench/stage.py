@@ -174,9 +174,11 @@ def _stream(stream: IO[str] | None) -> IO[str]:
 
 
 def _cpu(pid: int) -> float:
-    """User and system seconds of a process, from proc(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system seconds of a process and all its threads, by its own clock (clock_getcpuclockid(3)).
+
+    proc(5) counts in ticks of 10 ms, which is more than a client needs for a case.
+    """
+    return time.clock_gettime(~pid << 3 | 2)  # as the kernel's MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)
 
 
 def _memory(pid: int) -> int:

@@ -348,11 +348,13 @@ class CaseSignals(Protocol):
     """How verification tells a running case what it must know."""
 
     async def lapsed(self, case: str, measures: int) -> None:
-        """Tell a case that measures have lapsed; a case that has ended in the meantime is no error."""
+        """Tell a case that measures have lapsed; one that has ended in the meantime, or is full, is no error."""
         ...
 
     async def changed(self, case: str) -> None:
-        """Have a case look at its files, which say something new by no decision of its own; ended is no error.
+        """Have a case look at its files, which say something new by no decision of its own.
+
+        One that has ended, or is full, is no error.
 
         Raises:
             Unavailable: The engine does not answer.

@@ -20,9 +20,7 @@ def test_every_subject_yields_positive_figures(measured: list[Measured]) -> None
     assert {one.subject for one in measured} == {"precinto", "twin", "naive"}
     for one in measured:
         assert one.cases_per_second > 0
-        used = {role: one.cpu_per_case(role) for role in ("client", "worker", "server")}
-        assert min(used.values()) >= 0
-        assert sum(used.values()) > 0, "the kernel counts in ticks of 10 ms, and a client may need less"
+        assert all(one.cpu_per_case(role) > 0 for role in ("client", "worker", "server"))
         assert all(count > 0 for count in (*one.carried.events, *one.carried.history_bytes))
 
 
